@@ -1,0 +1,148 @@
+"""Money is an int of minor units with its ISO 4217 code; a rate is a decimal with a direction and a publisher. No float.
+
+Exponents come from the ISO 4217 list as published (package `iso4217`): ETB 2, XOF 0, JPY 0, KWD 3.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import cache
+
+from iso4217 import Currency as Iso4217
+
+from services.kernel.rejected import Invalid
+
+MINOR_MAX = 10**15  # below 2^53, so that every JSON reader keeps it; far above any corridor's limit
+RATE_TEXT = re.compile(r"^[0-9]{1,9}(\.[0-9]{1,12})?$", re.ASCII)  # bounded before Decimal sees it
+
+
+class CurrencyUnsupported(Invalid):
+    """Not an ISO 4217 currency with minor units."""
+
+
+class AmountOutOfRange(Invalid):
+    """Minor units must be a whole number from 0 to 10^15."""
+
+
+class CurrencyMismatch(Invalid):
+    """Amounts of two currencies cannot be added or compared."""
+
+
+class RateInvalid(Invalid):
+    """A rate is a positive decimal text of at most 9 digits before and 12 after the point."""
+
+
+class Currency(str):
+    """An ISO 4217 alphabetic code. Make one with `iso4217()`."""
+
+    __slots__ = ()
+
+    @property
+    def code(self) -> str:
+        """The three letters as plain text."""
+        return str.__str__(self)
+
+    @property
+    def exponent(self) -> int:
+        """Digits after the point: 2 for GBP, 0 for JPY, 3 for KWD."""
+        return _exponents()[self]
+
+
+@cache
+def _exponents() -> dict[str, int]:
+    return {entry.code: entry.exponent for entry in Iso4217 if entry.exponent is not None}
+
+
+@cache
+def iso4217(code: str) -> Currency:
+    """The currency of `code`; raises CurrencyUnsupported (lower case and metals are refused)."""
+    if code not in _exponents():
+        raise CurrencyUnsupported(code[:8])
+    return Currency(code)
+
+
+@dataclass(frozen=True, slots=True, order=False)
+class Money:
+    """`minor` minor units of `currency`, never negative: a debit is a debit, not a sign."""
+
+    minor: int
+    currency: Currency
+
+    def __post_init__(self) -> None:
+        if type(self.minor) is not int or not 0 <= self.minor <= MINOR_MAX:
+            raise AmountOutOfRange(str(self.minor)[:20])
+
+    def __add__(self, other: Money) -> Money:
+        return Money(self.minor + self._same(other), self.currency)
+
+    def __sub__(self, other: Money) -> Money:
+        """Raises AmountOutOfRange when the difference would be negative."""
+        return Money(self.minor - self._same(other), self.currency)
+
+    def __lt__(self, other: Money) -> bool:
+        return self.minor < self._same(other)
+
+    def __le__(self, other: Money) -> bool:
+        return self.minor <= self._same(other)
+
+    def __bool__(self) -> bool:
+        return self.minor != 0
+
+    def _same(self, other: Money) -> int:
+        if other.currency != self.currency:
+            raise CurrencyMismatch(self.currency, other.currency)
+        return other.minor
+
+    def __str__(self) -> str:
+        whole, rest = divmod(self.minor, 10**self.currency.exponent)
+        digits = f".{rest:0{self.currency.exponent}d}" if self.currency.exponent else ""
+        return f"{whole}{digits} {self.currency}"
+
+
+def zero(currency: Currency) -> Money:
+    """No money of that currency."""
+    return Money(0, currency)
+
+
+def total(amounts: Iterable[Money], currency: Currency) -> Money:
+    """The sum, in `currency`; raises CurrencyMismatch for a stranger among them."""
+    result = zero(currency)
+    for amount in amounts:
+        result = result + amount
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How many units of `target` one unit of `source` buys, as `publisher` said at `published_at`."""
+
+    source: Currency
+    target: Currency
+    value: Decimal
+    publisher: str
+    published_at: datetime
+
+    def __post_init__(self) -> None:
+        if not RATE_TEXT.match(str(self.value)) or self.value <= 0:
+            raise RateInvalid(str(self.value)[:24])
+
+    def convert(self, money: Money) -> Money:
+        """`money` in the target currency, rounded down: the remainder stays in the FX position, with us."""
+        if money.currency != self.source:
+            raise CurrencyMismatch(money.currency, self.source)
+        return Money(rounded_down(money.minor, self.value, self.target.exponent - self.source.exponent), self.target)
+
+
+def rounded_down(minor: int, rate: Decimal, shift: int) -> int:
+    """`minor` * `rate` * 10^`shift`, towards zero, exact in integers. Beneficiary of the remainder: the FX position."""
+    numerator, denominator = rate.as_integer_ratio()
+    return int(minor * numerator * 10 ** max(shift, 0) // (denominator * 10 ** max(-shift, 0)))
+
+
+def share_rounded_up(money: Money, basis_points: int) -> Money:
+    """`basis_points` / 10,000 of `money`, rounded up. Beneficiary of the remainder: our fee or spread account."""
+    return Money(-(-money.minor * basis_points // 10_000), money.currency)
