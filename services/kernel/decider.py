@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
 from services.kernel.rejected import Rejected
@@ -133,6 +133,7 @@ class Outcome:
     error: BaseException | None = None  # an exception that is our bug; its unit alone failed
     answer: Answer | None = None
     replayed: bool = False  # the answer was stored under the request key before
+    stale: bool = False  # the side effect was leased to somebody else meanwhile: nothing was decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,7 @@ class Unit:
     request_key: RequestKey | None = None
     arrival: Arrival | None = None
     answer: Callable[[Outcome], Answer] | None = None  # pure; made before the write, stored under the request key
+    verdict: Callable[[Outcome], str] | None = None  # pure; what we made of the arrival, once it is decided
     effect: EffectDone | None = None
 
 
@@ -191,3 +193,57 @@ class Decider(Generic[State, Command, Event]):
     key_of: Callable[[Any], UUID] | None = None
     correlate: Callable[[Any], UUID] | None = None
     wake: Callable[[str, UUID], Any] | None = None  # the command that a due wake of that name asks of the stream
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Where a consumed event stands: what a handler may need to know of it beside its content."""
+
+    event_id: UUID
+    event_type: str
+    stream_id: UUID
+    version: int
+    tenant: str
+    correlation_id: UUID
+    occurred_at: datetime
+
+
+Consumes = Mapping[type, Callable[[Any, Cause], tuple[Ask, ...]]]  # the contract's event class -> on_<event>
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A side effect of kind `call` whose time has come, under a lease."""
+
+    effect_id: UUID
+    name: str
+    stream_id: UUID
+    attempts: int  # from 1
+    fence: int
+    tenant: str
+    correlation_id: UUID
+    traceparent: str | None
+    due_at: datetime
+    category: str  # of the stream, which names its decider
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The call told us nothing yet: call again after `after_seconds`."""
+
+    after_seconds: int
+
+
+class Call(Protocol):
+    """One kind of outside call: an intent written before the first byte, the call in bulk, an outcome for each."""
+
+    name: str
+
+    def intent(self, due: Due) -> Ask:
+        """What is written before the call. Its decision says whether the call may be made."""
+
+    def proceeds(self, outcome: Outcome) -> bool:
+        """Whether the decision on the intent lets this very attempt call. False finishes the side effect."""
+
+    async def call(self, items: Sequence[tuple[Due, Head]]) -> Sequence[Ask | Again]:
+        """Call outside for all of them, at most once each; an answer for each, in order. Raises nothing per item."""

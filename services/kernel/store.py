@@ -1,0 +1,132 @@
+"""The port between the engine and where events are kept: what a batch wants to know, what it found, what it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from services.kernel.decider import Due, Owner
+
+Row = tuple[Any, ...]
+ClaimKey = tuple[str, str, str]  # tenant, namespace, value
+RequestId = tuple[str, str, str]  # tenant, principal, key
+
+
+class Conflict(Exception):
+    """Somebody else made or moved a row meanwhile: run the whole batch again."""
+
+
+class Fenced(Exception):
+    """This consumer's position was moved by another: back to the stored offsets."""
+
+
+class Unavailable(Exception):
+    """The store cannot be reached or is overloaded; the fate of a write in flight is unknown."""
+
+
+class ContentRefused(Exception):
+    """The store refuses something in this batch for its content: halve down to the culprit."""
+
+
+@dataclass(slots=True)
+class Wanted:
+    """What a batch must see before it decides."""
+
+    streams: set[UUID] = field(default_factory=set)
+    claims: set[ClaimKey] = field(default_factory=set)
+    requests: set[RequestId] = field(default_factory=set)
+    accounts: set[str] = field(default_factory=set)
+    effects: set[UUID] = field(default_factory=set)
+    consumer: str | None = None
+    cursors: set[tuple[str, UUID]] = field(default_factory=set)  # source topic, stream
+    events: tuple[UUID, ...] = ()  # of earlier attempts: is one of them there, the attempt was committed
+
+
+@dataclass(slots=True, frozen=True)
+class StoredHead:
+    """A stream as it stands in the store."""
+
+    stream_id: UUID
+    tenant: str
+    category: str
+    record_key: UUID
+    version: int
+    hash: bytes
+    stage: str
+    state: bytes
+    fold: int
+
+
+@dataclass(slots=True, frozen=True)
+class StoredAnswer:
+    """The answer that a request key got."""
+
+    fingerprint: str
+    status: int
+    body: bytes
+
+
+@dataclass(slots=True, frozen=True)
+class Cursor:
+    """How far a consumer has come in a stream of a topic."""
+
+    version: int
+    hash: bytes
+    parked: bool
+
+
+@dataclass(slots=True)
+class Known:
+    """What the read found. What is not in a mapping does not exist."""
+
+    at: datetime
+    streams: dict[UUID, StoredHead] = field(default_factory=dict)
+    claims: dict[ClaimKey, Owner] = field(default_factory=dict)
+    requests: dict[RequestId, StoredAnswer] = field(default_factory=dict)
+    accounts: dict[str, Any] = field(default_factory=dict)
+    effects: dict[UUID, int] = field(default_factory=dict)  # id -> fence
+    cursors: dict[tuple[str, UUID], Cursor] = field(default_factory=dict)
+    committed: bool = False  # an event of an earlier attempt is there
+
+
+@dataclass(slots=True)
+class Write:
+    """The rows of one batch, by the name of the part that writes them; the columns are the part's."""
+
+    topic: str
+    rows: dict[str, list[Row]] = field(default_factory=dict)
+    fenced: bool = False
+
+    def add(self, part: str, row: Row) -> None:
+        """One more row for `part`."""
+        self.rows.setdefault(part, []).append(row)
+
+
+class Transaction(Protocol):
+    """One transaction: read (which locks), then write, then the commit at the end of the block."""
+
+    async def read(self, wanted: Wanted) -> Known:
+        """Lock what exists in id order, then read all that is wanted and the store's time."""
+
+    async def events(self, stream_id: UUID) -> Sequence[tuple[str, bytes]]:
+        """(event type, data) of a stream in order, to fold it anew."""
+
+    async def write(self, write: Write) -> None:
+        """All rows or none. Raises Conflict, Fenced or ContentRefused."""
+
+
+class Store(Protocol):
+    """Where a service keeps its events. One instance serves one lane: it has one transaction at a time."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Commits at the end of the block. Raises Unavailable when the fate of the commit is unknown."""
+
+    async def heads(self, streams: Sequence[UUID]) -> dict[UUID, StoredHead]:
+        """Committed heads, for answers to reads."""
+
+    async def take_due(self, kind: str, limit: int, lease_seconds: int) -> list[Due]:
+        """Side effects whose time has come, leased to the caller; each take raises the fence by one."""
