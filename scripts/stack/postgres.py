@@ -83,9 +83,10 @@ class EmbeddedPostgres(LocalServer):
         options = [f"--{name}={value}" for name, value in SETTINGS.items()]
         return [str(binary("postgres")), "-D", str(self.data), "-p", str(port), *options]
 
-    def is_ready(self, port: int) -> bool:
-        """The last line of postmaster.pid says "ready" once recovery is over and connections are taken."""
-        return self._lock_lines()[7:8] == ["ready"]
+    def is_ready(self, record: process.Record) -> bool:
+        """postmaster.pid begins with its owner, and says "ready" once recovery is over and connections are taken."""
+        lines = self._lock_lines()
+        return lines[:1] == [str(record.pid)] and lines[7:8] == ["ready"]
 
     def address(self, port: int) -> str:
         return f"postgresql://{SUPERUSER}:{self.password_file.read_text()}@127.0.0.1:{port}/postgres"

@@ -106,9 +106,16 @@ def kill(record: Record) -> None:
         for victim in victims:
             with suppress(psutil.NoSuchProcess):  # a backend may end by itself once its postmaster is dead
                 victim.kill()
-        _, left = psutil.wait_procs(victims, timeout=KILL_SECONDS)
-        if any(not is_zombie(victim.pid) for victim in left):
-            raise StillAlive(record.pid)
+        _await_end(victims)
+
+
+def _await_end(processes: Sequence[psutil.Process]) -> None:
+    """Own loop: psutil would also wait for zombies to be reaped, which in a container may never happen."""
+    deadline = time.monotonic() + KILL_SECONDS
+    while left := [process.pid for process in processes if process.is_running() and not is_zombie(process.pid)]:
+        if time.monotonic() > deadline:
+            raise StillAlive(left)
+        time.sleep(0.01)
 
 
 def gone(record: Record, seconds: float) -> bool:

@@ -12,6 +12,7 @@ from scripts.stack import process
 from scripts.stack.ports import free_port, is_free
 
 LOG_TAIL_BYTES = 2_000
+PORT_SECONDS = 5.0
 
 
 class DidNotStart(Exception):
@@ -93,8 +94,8 @@ class LocalServer(ABC):
         """The command line of the server."""
 
     @abstractmethod
-    def is_ready(self, port: int) -> bool:
-        """True once it answers as a client would ask."""
+    def is_ready(self, record: process.Record) -> bool:
+        """True once the process of `record` answers as a client would ask."""
 
     @abstractmethod
     def address(self, port: int) -> str:
@@ -114,6 +115,7 @@ class LocalServer(ABC):
             return running
         self.home.mkdir(parents=True, exist_ok=True)
         port = self._choose_port()
+        self._wait_port(port)
         self.prepare(port)
         record = process.spawn(self.command(port), port=port, log=self.log, user=self.user)
         record.save(self.home)
@@ -130,6 +132,8 @@ class LocalServer(ABC):
 
     def restart(self) -> Running:
         self.stop()
+        if record := process.load(self.home):
+            self._wait_port(record.port)  # clients know this one
         return self.start()
 
     def running(self) -> Running | None:
@@ -145,9 +149,17 @@ class LocalServer(ABC):
         last = process.load(self.home)
         return last.port if last and is_free(last.port) else free_port(self.ports_needed)
 
+    def _wait_port(self, port: int) -> None:
+        """A killed process of many threads keeps its port for some milliseconds; anybody else keeps it for good."""
+        deadline = time.monotonic() + PORT_SECONDS
+        while not is_free(port):
+            if time.monotonic() > deadline:
+                raise DidNotStart(f"{self.name}: port {port} is taken by another process")
+            time.sleep(0.01)
+
     def _wait_ready(self, record: process.Record) -> None:
         deadline = time.monotonic() + self.ready_seconds
-        while not self.is_ready(record.port):
+        while not self.is_ready(record):
             if process.find(record) is None or time.monotonic() > deadline:
                 raise DidNotStart(f"{self.name} on port {record.port}: {self._log_tail()}")
             time.sleep(0.01)

@@ -1,0 +1,130 @@
+"""One PostgreSQL for a test run and one broker for each worker, started when the first test asks for them.
+
+A run is what one `pytest` command does, with all its xdist workers. Its servers live under one directory, which the
+command wipes at its end; a guard process does it when the command was killed.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import asyncpg
+from aiokafka.admin import AIOKafkaAdminClient
+
+from scripts import migrate
+from scripts.stack import broker, postgres, process
+from scripts.stack.lock import locked
+from scripts.stack.server import Server
+
+RUN_VARIABLE = "CORRIDOR_TEST_RUN"  # the directory of the run; xdist workers inherit it
+TEMPLATE = "corridor_template"
+APACHE_WORKERS = 2  # brokers of 150 MiB and half a core each at once
+
+
+def open_run() -> Path:
+    """Called by the pytest command itself, before its workers exist. Starts nothing yet."""
+    root = Path(tempfile.mkdtemp(prefix="corridor-test-"))
+    os.environ[RUN_VARIABLE] = str(root)
+    return root
+
+
+def close_run(root: Path) -> None:
+    """End what the run has started, without ceremony: its data are not wanted again."""
+    process.wipe(root)
+
+
+def start_postgres() -> str:
+    """The superuser's DSN of the run's PostgreSQL; its template database is migrated when this returns."""
+    root = _run()
+    with locked(root / "postgres.lock"):
+        dsn = _guarded(postgres.server(root / "postgres"))
+        ready = root / "template.ready"
+        if not ready.exists():
+            asyncio.run(_execute(dsn, f"DROP DATABASE IF EXISTS {TEMPLATE}", f"CREATE DATABASE {TEMPLATE}"))
+            migrate_template(on_database(dsn, TEMPLATE))
+            ready.touch()
+    return dsn
+
+
+def migrate_template(dsn: str) -> None:
+    """The hook: whatever every fresh database of a test must contain."""
+    migrate.upgrade(dsn)
+
+
+def start_broker(worker: str) -> Server:
+    """The broker of one xdist worker, running. Topic names are literal, so workers cannot share one."""
+    server = broker.server(broker.kind(), _run() / f"broker-{worker}")
+    _guarded(server)
+    return server
+
+
+def fresh_database(admin_dsn: str) -> Iterator[str]:
+    """A migrated, empty database of its own; dropped, with whoever is still connected, at the end."""
+    name = f"test_{uuid4().hex}"
+    asyncio.run(_execute(admin_dsn, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))
+    yield on_database(admin_dsn, name)
+    asyncio.run(_execute(admin_dsn, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+
+
+def on_database(dsn: str, name: str) -> str:
+    """The same server and user, another database."""
+    return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
+
+
+def delete_topics(bootstrap: str) -> None:
+    """Give the next module a broker as it was on its first day."""
+    asyncio.run(_delete_topics(bootstrap))
+
+
+def broker_group(module: str) -> str:
+    """Which of the few workers with an Apache broker runs a test module."""
+    return f"apache-{sum(module.encode()) % APACHE_WORKERS}"
+
+
+def _run() -> Path:
+    return Path(os.environ[RUN_VARIABLE])
+
+
+def _guarded(server: Server) -> str:
+    """Its address, running, and with a guard that ends it when pytest is killed."""
+    with locked(_run() / "guard.lock"):
+        if not (_run() / "guard.pid").exists():
+            _start_guard()
+    return server.start().address
+
+
+def _start_guard() -> None:
+    argv = [sys.executable, "-m", "scripts.stack", "guard", str(_owner()), str(_run())]
+    guard = subprocess.Popen(argv, start_new_session=True, cwd=migrate.ROOT)
+    (_run() / "guard.pid").write_text(str(guard.pid))
+
+
+def _owner() -> int:
+    """The pytest command: a worker's parent, or this process when there are no workers."""
+    return os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+
+
+async def _execute(dsn: str, *statements: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def _delete_topics(bootstrap: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        ours = [name for name in await admin.list_topics() if not name.startswith("__")]
+        if ours:
+            await admin.delete_topics(ours)
+    finally:
+        await admin.close()
