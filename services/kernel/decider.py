@@ -147,11 +147,12 @@ class SideEffect:
 
 @dataclass(frozen=True, slots=True)
 class EffectDone:
-    """A side effect that this unit finishes, or puts off until `again_at`; `fence` is the number of its lease."""
+    """A side effect that this unit finishes, or puts off by `again_after` seconds; `fence` is the number of its lease."""
 
     effect_id: UUID
     fence: int
-    again_at: datetime | None = None
+    again_after: int | None = None
+    held: bool = False  # neither: only check that the lease is still ours
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,17 +42,17 @@ class IdempotencyConflict(Rejected):
     code = "IDEMPOTENCY_CONFLICT"
 
 
+Decide = Callable[[Unit], Outcome]
+
+
 class Intake(Protocol):
-    """One way in. `units` may look at what was found; `also` adds rows to the same write."""
+    """One way in. It may look at what was found before it asks, and adds its own rows (fences, cursors) to the write."""
 
     def wanted(self) -> Wanted:
         """What must be locked and read, for every attempt anew."""
 
-    def units(self, known: Known) -> Sequence[Unit]:
-        """The units to decide, in order."""
-
-    def also(self, known: Known, outcomes: Sequence[Outcome], write: Write) -> None:
-        """Rows beside the events: fences, cursors, parked records."""
+    def decide(self, known: Known, decide: Decide, write: Write) -> list[Outcome]:
+        """The outcomes of its units, in order, each got from `decide`."""
 
 
 class Units:
@@ -65,12 +65,9 @@ class Units:
         """What their asks and keys name."""
         return wanted_by(self._units)
 
-    def units(self, known: Known) -> Sequence[Unit]:
-        """All of them."""
-        return self._units
-
-    def also(self, known: Known, outcomes: Sequence[Outcome], write: Write) -> None:
-        """Nothing."""
+    def decide(self, known: Known, decide: Decide, write: Write) -> list[Outcome]:
+        """One after the other, nothing beside."""
+        return [decide(unit) for unit in self._units]
 
 
 def wanted_by(units: Iterable[Unit]) -> Wanted:
@@ -138,7 +135,7 @@ class Engine:
         self._by_command = {command: decider for decider in deciders for command in decider.commands}
         self._states = {decider.category: StateCodec(decider.stages) for decider in deciders}
         self._events = {decider.category: EventCodec(decider.events) for decider in deciders}
-        self._schema_versions = {cls: schema_version(cls.type) for decider in deciders for cls in decider.events}
+        self._schema_versions = {cls: schema_version(cls.type) for decider in deciders for cls in decider.events}  # type: ignore[attr-defined]
         self._topic = topic
         self._new_id = new_id
         self._also_of = also_of or {}
@@ -181,8 +178,7 @@ class Engine:
                 _, outcomes, write = attempts[-1]
                 return outcomes, write
             batch = Batch(self, known, await self._fold_anew(transaction, known))
-            outcomes = batch.decide(intake.units(known))
-            intake.also(known, outcomes, batch.write)
+            outcomes = intake.decide(known, batch.decide, batch.write)
             write = batch.finished()
             if batch.first_event:
                 attempts[:] = [(batch.first_event, outcomes, write)]
@@ -259,10 +255,6 @@ class Batch:
         self.write = Write(engine.topic)
         self.first_event: UUID | None = None
 
-    def decide(self, units: Sequence[Unit]) -> list[Outcome]:
-        """One outcome for each unit, in order. A refusal or an exception is its unit's alone."""
-        return [self._unit(unit) for unit in units]
-
     def finished(self) -> Write:
         """The write, with the heads of all streams that moved, sorted by stream."""
         for stream_id in sorted(self._touched):
@@ -277,7 +269,8 @@ class Batch:
                 self.write.add("new_streams", (*head, *tail))
         return self.write
 
-    def _unit(self, unit: Unit) -> Outcome:
+    def decide(self, unit: Unit) -> Outcome:
+        """What becomes of the next unit. A refusal or an exception is its own alone."""
         key = unit.request_key
         if key is not None and (stored := self._answers.get(_request_id(key))) is not None:
             return self._repeated(key, stored)
@@ -331,9 +324,9 @@ class Batch:
             a = unit.arrival
             row = (a.arrival_id, unit.meta.tenant, a.source, a.transport, a.body, a.headers)
             self.write.add("arrivals", (*row, verdict or a.verdict, a.reference, a.content))
-        if unit.effect and unit.effect.again_at:
-            self.write.add("effects_again", (unit.effect.effect_id, unit.effect.fence, unit.effect.again_at))
-        elif unit.effect:
+        if unit.effect and unit.effect.again_after is not None:
+            self.write.add("effects_again", (unit.effect.effect_id, unit.effect.fence, unit.effect.again_after))
+        elif unit.effect and not unit.effect.held:
             self.write.add("effects_done", (unit.effect.effect_id, unit.effect.fence))
 
     def _ask(self, ask: Ask, unit: Unit, overlay: Overlay) -> Head:

@@ -17,13 +17,15 @@ from uuid import UUID
 import asyncpg
 
 from services.kernel.decider import Due, Owner
+from services.kernel.envelope import StoredEvent
 from services.kernel.store import (
     Conflict,
     ContentRefused,
     Cursor,
     Fenced,
     Known,
-    Row,
+    Partition,
+    Position,
     StoredAnswer,
     StoredHead,
     Unavailable,
@@ -44,6 +46,15 @@ TAKE_DUE = """UPDATE side_effect s SET fence = fence + 1, attempts = attempts + 
                     ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED) due
               WHERE s.effect_id = due.effect_id
               RETURNING s.effect_id, s.name, s.stream_id, s.attempts, s.fence, s.tenant, s.correlation_id, s.traceparent, s.due_at, s.category"""
+
+ASSIGN = """INSERT INTO consumer_offset AS o (consumer, topic, epoch, partition, next_offset, starts)
+            SELECT $1, r.topic, $2, r.partition, 0, 0 FROM unnest($3::text[], $4::int[]) AS r(topic, partition)
+            ORDER BY r.topic, r.partition
+            ON CONFLICT (consumer, topic, epoch, partition) DO UPDATE SET starts = o.starts + 1
+            RETURNING topic, partition, next_offset, starts, suspect_offset, suspect_tries"""
+SUSPECT = """UPDATE consumer_offset
+             SET suspect_tries = CASE WHEN suspect_offset = $5 THEN suspect_tries + 1 ELSE 1 END, suspect_offset = $5
+             WHERE (consumer, topic, epoch, partition) = ($1, $2, $3, $4) RETURNING suspect_tries"""
 
 # The read: one UNION ALL over the same columns, of which only the wanted branches take part.
 _READS = {
@@ -175,8 +186,8 @@ PARTS: tuple[Part, ...] = (
     ),
     Part(
         "effects_again",
-        (("effect_id", "uuid"), ("fence", "bigint"), ("due_at", "timestamptz")),
-        """UPDATE side_effect s SET due_at = r.due_at, lease_until = NULL
+        (("effect_id", "uuid"), ("fence", "bigint"), ("after_seconds", "int")),
+        """UPDATE side_effect s SET due_at = clock_timestamp() + make_interval(secs => r.after_seconds), lease_until = NULL
            FROM {rows} WHERE s.effect_id = r.effect_id AND s.fence = r.fence RETURNING 1""",
     ),
 )
@@ -323,6 +334,8 @@ def _known(rows: Sequence[Any]) -> Known:
                 known.requests[(first, second, third)] = StoredAnswer(some.decode(), number, more)
             case "e":
                 known.committed = True
+            case _:
+                pass
     return known
 
 
@@ -394,14 +407,69 @@ class PostgresStore:
         """Committed heads of the streams that exist."""
         return {row[0]: StoredHead(*row) for row in await self.fetch(HEADS, list(streams))}
 
+    async def assign(self, consumer: str, epoch: int, partitions: Sequence[Partition]) -> dict[Partition, Position]:
+        """The stored positions, made at 0 where they are missing; each counts a start until there is progress."""
+        topics, numbers = [at[0] for at in partitions], [at[1] for at in partitions]
+        rows = await self.fetch(ASSIGN, consumer, epoch, topics, numbers)
+        return {(row[0], row[1]): Position(*row[2:]) for row in rows}
+
+    async def suspect(self, consumer: str, epoch: int, at: Partition, offset: int) -> int:
+        """How often this record was in hand, alone."""
+        return int((await self.fetch(SUSPECT, consumer, at[0], epoch, at[1], offset))[0][0])
+
     async def take_due(self, kind: str, limit: int, lease_seconds: int) -> list[Due]:
         """Lease up to `limit` due side effects."""
         rows = await self.fetch(TAKE_DUE, kind, limit, float(lease_seconds))
         return [Due(*row) for row in rows]
 
 
-def connector(dsn: str, schema: str, application_name: str) -> Callable[[], Any]:
-    """Opens a connection that is fit for the write path: bounded waits, generic plans, one schema."""
+class PostgresOutbox:
+    """The outbox of one service. The connection ends itself when its leader hangs (`idle_session_timeout`)."""
+
+    TAKE = """SELECT o.global_seq, o.topic, e.stream_id, e.version, e.event_id, e.event_type, e.schema_version, e.record_key,
+                     e.data, e.meta, e.occurred_at, e.recorded_at, e.prev_hash, e.hash
+              FROM (SELECT global_seq, topic FROM outbox WHERE stuck_at IS NULL ORDER BY global_seq LIMIT $1) o
+              CROSS JOIN LATERAL (SELECT * FROM event WHERE event.global_seq = o.global_seq) e
+              WHERE NOT ($2 AND e.stream_id IN (SELECT s.stream_id FROM outbox b JOIN event s USING (global_seq)
+                                                WHERE b.stuck_at IS NOT NULL))
+              ORDER BY o.global_seq"""
+    LEAD = "SELECT pg_try_advisory_lock(hashtextextended('corridor relay ' || current_schema(), 0))"
+    STUCK = "UPDATE outbox SET stuck_at = now() WHERE global_seq = ANY($1)"
+    HAS_STUCK = "SELECT EXISTS (SELECT 1 FROM outbox WHERE stuck_at IS NOT NULL)"
+
+    def __init__(self, connect: Callable[[], Any]) -> None:
+        self._connect = connect
+        self._connection: asyncpg.Connection[Any] | None = None
+        self._has_stuck = False
+
+    async def lead(self) -> bool:
+        """Try for the lock; the connection that holds it is the one that reads and deletes."""
+        if self._connection is None:
+            self._connection = await self._connect()
+        led = bool(await self._connection.fetchval(self.LEAD))
+        self._has_stuck = led and bool(await self._connection.fetchval(self.HAS_STUCK))
+        return led
+
+    async def take(self, limit: int) -> list[StoredEvent]:
+        """The first `limit` events by global sequence; each found by its key, never by a walk along the event index."""
+        return [StoredEvent(*row) for row in await self._held().fetch(self.TAKE, limit, self._has_stuck)]
+
+    async def delete(self, sequences: Sequence[int]) -> None:
+        """They are acknowledged."""
+        await self._held().execute("DELETE FROM outbox WHERE global_seq = ANY($1)", list(sequences))
+
+    async def stuck(self, sequences: Sequence[int]) -> None:
+        """Their streams are left out from now on."""
+        self._has_stuck = True
+        await self._held().execute(self.STUCK, list(sequences))
+
+    def _held(self) -> asyncpg.Connection[Any]:
+        assert self._connection is not None, "lead first"
+        return self._connection
+
+
+def connector(dsn: str, schema: str, application_name: str, **more: str) -> Callable[[], Any]:
+    """Opens a connection that is fit for the write path: bounded waits, generic plans, one schema; `more` settings win."""
     settings = {
         "search_path": schema,
         "application_name": application_name,
@@ -411,6 +479,7 @@ def connector(dsn: str, schema: str, application_name: str) -> Callable[[], Any]
         "plan_cache_mode": "force_generic_plan",  # planning a write of ten parts costs more than running it
         "jit": "off",
         "timezone": "UTC",
+        **more,
     }
 
     async def connect() -> asyncpg.Connection[Any]:

@@ -14,6 +14,7 @@ from services.kernel.decider import Due, Owner
 Row = tuple[Any, ...]
 ClaimKey = tuple[str, str, str]  # tenant, namespace, value
 RequestId = tuple[str, str, str]  # tenant, principal, key
+Partition = tuple[str, int]  # topic, partition
 
 
 class Conflict(Exception):
@@ -77,6 +78,16 @@ class Cursor:
     version: int
     hash: bytes
     parked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a consumer stands in a partition, and what it died of before."""
+
+    next_offset: int
+    starts: int = 0  # assignments since the last progress
+    suspect_offset: int | None = None
+    suspect_tries: int = 0
 
 
 @dataclass(slots=True)

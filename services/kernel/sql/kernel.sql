@@ -32,7 +32,8 @@ CREATE TABLE stream_state (
 
 CREATE TABLE outbox (
     global_seq bigint PRIMARY KEY,
-    topic text NOT NULL
+    topic text NOT NULL,
+    stuck_at timestamptz  -- it can never be sent; its stream waits for a person
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_insert_threshold = -1,
         autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 

@@ -1,0 +1,259 @@
+"""Kafka: FastStream wires the consumer, the relay uses the aiokafka producer directly. Every default that loses messages is off."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import MessageSizeTooLargeError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaMessage
+
+from services.kernel.consumer import Consumer, Record
+from services.kernel.envelope import StoredEvent, headers_of
+from services.kernel.partition import partition_of
+from services.kernel.store import Partition
+
+BATCH_BYTES = 512 * 1024
+POLL_RECORDS_MAX = 500
+SILENCE_SECONDS_MAX = 30.0  # without a poll the process ends: aiokafka may never recover (its issues 376, 847)
+HINT_SECONDS = 1.0  # Kafka hears of our positions this often; they are only a hint for lag displays
+Handle = Callable[[Sequence[Record]], Awaitable[None]]
+
+_log = logging.getLogger("corridor.bus")
+
+
+class KafkaPublisher:
+    """Publishes stored events in order, each to its explicit partition, in batches that we fill ourselves."""
+
+    def __init__(self, bootstrap: str, source: str, partitions: int, epoch: int) -> None:
+        self._bootstrap = bootstrap
+        self._source = source
+        self._partitions = partitions
+        self._epoch = epoch
+        self._producer: AIOKafkaProducer | None = None
+
+    async def start(self) -> None:
+        """Connect; raises KafkaConnectionError."""
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap,
+            acks="all",
+            enable_idempotence=True,
+            max_batch_size=BATCH_BYTES,
+            linger_ms=0,
+            request_timeout_ms=20_000,
+            metadata_max_age_ms=60_000,
+        )
+        await self._producer.start()
+
+    async def publish(self, events: Sequence[StoredEvent]) -> list[int]:
+        """Fill a batch per partition, in order; wait for all acknowledgements."""
+        if self._producer is None:
+            await self.start()
+        producer = self._producer
+        assert producer is not None
+        never: list[int] = []
+        waits = [await producer.send_batch(batch, topic, partition=at) for topic, at, batch in self._batches(events, never)]
+        await asyncio.gather(*waits)
+        return never
+
+    def _batches(self, events: Sequence[StoredEvent], never: list[int]) -> list[tuple[str, int, Any]]:
+        assert self._producer is not None
+        full: list[tuple[str, int, Any]] = []
+        filling: dict[Partition, Any] = {}
+        for event in events:
+            key = str(event.record_key).encode()
+            at = (event.topic, partition_of(key, self._partitions))
+            batch = filling.get(at) or filling.setdefault(at, self._producer.create_batch())
+            if self._append(batch, event, key):
+                continue
+            full.append((*at, filling.pop(at)))
+            batch = filling[at] = self._producer.create_batch()
+            if not self._append(batch, event, key):
+                never.append(event.global_seq)
+        full.extend((topic, partition, batch) for (topic, partition), batch in filling.items() if batch.record_count())
+        for _, _, batch in full:
+            batch.close()
+        return full
+
+    def _append(self, batch: Any, event: StoredEvent, key: bytes) -> bool:
+        when = int(event.occurred_at.timestamp() * 1000)
+        try:
+            appended = batch.append(
+                timestamp=when, key=key, value=event.data, headers=headers_of(event, self._source, self._epoch)
+            )
+        except MessageSizeTooLargeError:
+            return False
+        return appended is not None
+
+    async def stop(self) -> None:
+        """Leave quietly; a producer that does not answer is left behind."""
+        if self._producer is not None:
+            await asyncio.wait_for(self._producer.stop(), 5)
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Revoked forgets our positions once the batch in hand is done; assigned reads them from the store and seeks."""
+
+    def __init__(self, subscription: KafkaSubscription) -> None:
+        self._subscription = subscription
+
+    async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
+        async with self._subscription.lock:
+            self._subscription.revoked()
+
+    async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+        await self._subscription.assigned([(each.topic, each.partition) for each in assigned])
+
+
+class KafkaSubscription:
+    """One consumer group of a service, fed to a Consumer. Anything unexpected ends the process through `fatal`."""
+
+    def __init__(self, bootstrap: str, consumer: Consumer, fatal: Callable[[BaseException], None]) -> None:
+        self._consumer = consumer
+        self._fatal = fatal
+        self.lock = consumer.lock
+        self.polled_at = time.monotonic()
+        self._failures = 0
+        self._hinted_at = 0.0
+        self.ready = asyncio.Event()  # set with the first assignment
+        self._broker = KafkaBroker(
+            bootstrap, allow_auto_create_topics=False, graceful_timeout=25, logger=None, apply_types=False,
+            ack_policy=AckPolicy.MANUAL,
+        )  # fmt: skip
+        self._subscriber = self._broker.subscriber(
+            *consumer.inbox.topics,
+            batch=True,
+            group_id=f"corridor.{consumer.inbox.name}",
+            ack_policy=AckPolicy.MANUAL,
+            listener=_Listener(self),
+            parser=_raw_message,
+            decoder=_raw_records,
+            auto_offset_reset="none",
+            max_records=POLL_RECORDS_MAX,
+            batch_timeout_ms=50,
+            fetch_max_wait_ms=500,
+            max_partition_fetch_bytes=BATCH_BYTES,
+            fetch_max_bytes=16 * 1024 * 1024,
+            check_crcs=True,
+            session_timeout_ms=6_000,
+            heartbeat_interval_ms=1_500,
+            rebalance_timeout_ms=60_000,
+            max_poll_interval_ms=300_000,
+            partition_assignment_strategy=(RangePartitionAssignor,),
+        )
+        self._subscriber(self._handle)
+
+    async def run(self) -> None:
+        """Start, with patience for a broker that is away, then watch that polls go on."""
+        while True:
+            try:
+                await self._broker.start()
+                break
+            except Exception as error:  # the broker is away: HTTP goes on, readiness says so
+                _log.warning("kafka is away: %s", error)
+                await self._broker.stop()
+                await asyncio.sleep(0.5)
+        self._wrap()
+        await self._watch()
+
+    def _wrap(self) -> None:
+        """getmany is where silence and errors can be seen; FastStream swallows both."""
+        client = self._client()
+        getmany = client.getmany
+
+        async def watched(*partitions: Any, **options: Any) -> Any:
+            self.polled_at = time.monotonic()
+            try:
+                polled = await getmany(*partitions, **options)
+            except Exception as error:
+                self._failures += 1
+                if self._failures >= 2:
+                    self._fatal(error)
+                raise
+            self._failures = 0
+            return polled
+
+        client.getmany = watched
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(HINT_SECONDS)
+            if time.monotonic() - self.polled_at > SILENCE_SECONDS_MAX and not self.lock.locked():
+                self._fatal(TimeoutError(f"no poll for {SILENCE_SECONDS_MAX:.0f} s"))
+            await self._hint()
+
+    async def _hint(self) -> None:
+        hints, self._consumer.hints = self._consumer.hints, {}
+        if not hints:
+            return
+        try:
+            await self._client().commit({TopicPartition(*at): offset for at, offset in hints.items()})
+        except Exception as error:  # only a hint; a rebalance may refuse it
+            _log.debug("hint refused: %s", error)
+
+    def _client(self) -> AIOKafkaConsumer:
+        client = self._subscriber.consumer
+        assert client is not None, "started"
+        return client
+
+    def revoked(self) -> None:
+        """See _Listener."""
+        self._consumer.revoked()
+
+    async def assigned(self, partitions: Sequence[Partition]) -> None:
+        """See _Listener. A failure here must not leave the consumer without positions."""
+        try:
+            self._consumer.seeker = self
+            await self._consumer.assigned(partitions)
+            self.ready.set()
+        except BaseException as error:
+            self._fatal(error)
+            raise
+
+    def seek(self, at: Partition, offset: int) -> None:
+        """The next poll begins there; a partition that was taken from us meanwhile is left alone."""
+        client = self._client()
+        if TopicPartition(*at) in client.assignment():
+            client.seek(TopicPartition(*at), offset)
+
+    async def _handle(self, records: Any) -> None:
+        try:
+            await self._consumer.handle([_record(raw) for raw in records])
+        except BaseException as error:
+            self._fatal(error)
+            raise
+
+    async def lag(self) -> dict[Partition, int]:
+        """Records behind the newest, per partition that is assigned to us."""
+        client = self._subscriber.consumer
+        if client is None:
+            return {}
+        found = {}
+        for each in client.assignment():
+            newest = client.highwater(each)
+            if newest is not None:
+                found[(each.topic, each.partition)] = max(0, newest - await client.position(each))
+        return found
+
+    async def stop(self) -> None:
+        """Leave the group."""
+        await self._broker.stop()
+
+
+def _record(raw: Any) -> Record:
+    return Record(raw.topic, raw.partition, raw.offset, raw.key, raw.value, raw.headers, raw.timestamp)
+
+
+async def _raw_message(batch: Any) -> KafkaMessage:
+    """FastStream's own parser decodes headers as UTF-8 and loses the whole batch over one that is not."""
+    return KafkaMessage(body=b"", raw_message=batch, consumer=None)  # type: ignore[arg-type]
+
+
+async def _raw_records(message: KafkaMessage) -> Any:
+    return message.raw_message

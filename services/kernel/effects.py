@@ -1,0 +1,137 @@
+"""Side effects: the only timer, and the only way out. Intent, call, outcome; the queue is no truth, the stream is.
+
+A wake asks its stream; one that has become stale decides nothing. A call writes its intent, calls in bulk outside of any
+transaction, and writes an outcome for each. What is due is leased; a zombie's fence number is refused by the engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+from services.kernel.decider import Again, Ask, Call, Due, EffectDone, Head, Meta, Outcome, Unit
+from services.kernel.engine import Engine, Units
+from services.kernel.store import ContentRefused, Store, Unavailable
+
+BATCH_MAX = 500
+LEASE_SECONDS = 90  # longer than a call's own time-out; past it another worker takes over
+POLL_SECONDS = 0.5  # the backstop: deadlines are coarse, and a commit wakes the worker at once
+
+Result = Callable[[str, str, int], None]  # name, result, count
+
+
+class Worker:
+    """Takes what is due. One per process and kind; several processes share the queue by leases."""
+
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        actor: str,
+        calls: Sequence[Call] = (),
+        *,
+        counted: Result = lambda name, result, count: None,
+        ran: Callable[[str], None] = lambda result: None,
+    ) -> None:
+        self._store = store
+        self._engine = engine
+        self._actor = actor
+        self._calls: Mapping[str, Call] = {call.name: call for call in calls}
+        self._counted = counted
+        self._ran = ran
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something was committed that may be due."""
+        self._wake.set()
+
+    async def run(self, kind: str) -> None:
+        """Work for ever; the store being away is waited for, anything else ends the process."""
+        while True:
+            self._wake.clear()
+            try:
+                busy = await self.step(kind)
+            except Unavailable:
+                self._ran("failed")
+                busy = 0
+            if not busy:
+                await self._idle()
+
+    async def step(self, kind: str) -> int:
+        """One batch of that kind; how many were due."""
+        due = await self._store.take_due(kind, BATCH_MAX, LEASE_SECONDS)
+        if not due:
+            return 0
+        if kind == "wake":
+            await self._write([self._wake_unit(each) for each in due], due)
+        else:
+            for name in sorted({each.name for each in due}):
+                await self._call(self._calls[name], [each for each in due if each.name == name])
+        self._ran("success")
+        return len(due)
+
+    def _wake_unit(self, due: Due) -> Unit:
+        decider = self._engine.decider(due.category)
+        assert decider.wake is not None, f"{due.category} plans wakes and has no wake"
+        command = decider.wake(due.name, due.stream_id)
+        return Unit((Ask(due.stream_id, command),), self._meta(due), effect=EffectDone(due.effect_id, due.fence))
+
+    async def _call(self, call: Call, due: Sequence[Due]) -> None:
+        """Intent, call, outcome. Those whose intent says no are finished."""
+        intents = await self._write([Unit((call.intent(each),), self._meta(each), effect=self._hold(each)) for each in due], due)
+        going = [(each, outcome) for each, outcome in zip(due, intents, strict=True) if _goes(call, outcome)]
+        done = {each.effect_id for each, _ in going}
+        over = [
+            (each, outcome)
+            for each, outcome in zip(due, intents, strict=True)
+            if each.effect_id not in done and not outcome.stale and not outcome.error
+        ]
+        if over:
+            await self._write([self._finished(each) for each, _ in over], [each for each, _ in over])
+        if going:
+            await self._out(call, [(each, outcome.heads[0]) for each, outcome in going])
+
+    async def _out(self, call: Call, items: Sequence[tuple[Due, Head]]) -> None:
+        answers = await call.call(items)
+        assert len(answers) == len(items), f"{call.name} answers each item"
+        units = [self._outcome(due, answer) for (due, _), answer in zip(items, answers, strict=True)]
+        await self._write(units, [due for due, _ in items])
+
+    def _outcome(self, due: Due, answer: Ask | Again) -> Unit:
+        if isinstance(answer, Ask):
+            return Unit((answer,), self._meta(due), effect=EffectDone(due.effect_id, due.fence))
+        return Unit((), self._meta(due), effect=EffectDone(due.effect_id, due.fence, again_after=answer.after_seconds))
+
+    def _hold(self, due: Due) -> EffectDone:
+        """Keep the lease while the call goes on: not done, and not due to anybody else before the lease ends."""
+        return EffectDone(due.effect_id, due.fence, held=True)
+
+    def _finished(self, due: Due) -> Unit:
+        return Unit((), self._meta(due), effect=EffectDone(due.effect_id, due.fence))
+
+    def _meta(self, due: Due) -> Meta:
+        return Meta(
+            tenant=due.tenant, actor=self._actor, correlation_id=due.correlation_id, causation_id=None, traceparent=due.traceparent
+        )
+
+    async def _write(self, units: Sequence[Unit], due: Sequence[Due]) -> list[Outcome]:
+        try:
+            outcomes = await self._engine.run(Units(units))
+        except ContentRefused:
+            if len(units) == 1:
+                return [Outcome(error=RuntimeError("the database refuses this effect's outcome"))]
+            middle = len(units) // 2
+            return await self._write(units[:middle], due[:middle]) + await self._write(units[middle:], due[middle:])
+        for each, outcome in zip(due, outcomes, strict=True):
+            self._counted(each.name, "stale" if outcome.stale else "failed" if outcome.error else "done", 1)
+        return outcomes
+
+    async def _idle(self) -> None:
+        try:
+            await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+        except TimeoutError:
+            return
+
+
+def _goes(call: Call, outcome: Outcome) -> bool:
+    return not outcome.stale and outcome.error is None and outcome.refusal is None and call.proceeds(outcome)

@@ -1,0 +1,142 @@
+"""CloudEvents 1.0 in Kafka's binary mode: the value is `data`, the headers carry the rest of the stored row, byte for byte.
+
+So the event table can be rebuilt from the topic and the topic from the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from services.kernel.codec import chain_hash
+from services.kernel.decider import Cause
+
+Headers = Sequence[tuple[str, bytes]]
+HEADER_BYTES_MAX = 16 * 1024
+
+
+class Unreadable(ValueError):
+    """The record does not say who it is: a missing or malformed header."""
+
+
+class HashMismatch(ValueError):
+    """The record's bytes are not the ones that were hashed."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """A row of `event`, as the relay reads it."""
+
+    global_seq: int
+    topic: str
+    stream_id: UUID
+    version: int
+    event_id: UUID
+    event_type: str
+    schema_version: int
+    record_key: UUID
+    data: bytes
+    meta: bytes
+    occurred_at: datetime
+    recorded_at: datetime
+    prev_hash: bytes
+    hash: bytes
+
+
+@cache
+def _constants(event_type: str, schema_version: int, source: str, epoch: int) -> tuple[tuple[str, bytes], ...]:
+    return (
+        ("ce_specversion", b"1.0"),
+        ("content-type", b"application/json"),
+        ("ce_source", source.encode()),
+        ("ce_type", event_type.encode()),
+        ("ce_dataschema", f"contracts/schemas/{event_type}.json".encode()),
+        ("ce_schemaversion", b"%d" % schema_version),
+        ("ce_epoch", b"%d" % epoch),
+    )
+
+
+def headers_of(event: StoredEvent, source: str, epoch: int) -> list[tuple[str, bytes]]:
+    """The headers of a stored event; `source` is /corridor/<service>, `epoch` counts re-makings of the topic."""
+    meta: dict[str, Any] = msgspec.json.decode(event.meta)
+    headers = [
+        *_constants(event.event_type, event.schema_version, source, epoch),
+        ("ce_id", str(event.event_id).encode()),
+        ("ce_subject", str(event.stream_id).encode()),
+        ("ce_time", event.occurred_at.isoformat().encode()),
+        ("ce_recordedtime", event.recorded_at.isoformat().encode()),
+        ("ce_streamversion", b"%d" % event.version),
+        ("ce_globalseq", b"%d" % event.global_seq),
+        ("ce_correlationid", meta["correlation_id"].encode()),
+        ("ce_actor", meta["actor"].encode()),
+        ("ce_tenant", meta["tenant"].encode()),
+        ("ce_prevhash", event.prev_hash.hex().encode()),
+        ("ce_hash", event.hash.hex().encode()),
+        ("ce_meta", event.meta),
+    ]
+    if meta["causation_id"]:
+        headers.append(("ce_causationid", meta["causation_id"].encode()))
+    if meta["traceparent"]:
+        headers.append(("traceparent", meta["traceparent"].encode()))
+    return headers
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Who a record says it is."""
+
+    event_id: UUID
+    event_type: str
+    stream_id: UUID
+    version: int
+    prev_hash: bytes
+    hash: bytes
+    fields: dict[str, bytes]
+
+    def cause(self) -> Cause:
+        """What a handler may know of it beside the content."""
+        return Cause(
+            event_id=self.event_id,
+            event_type=self.event_type,
+            stream_id=self.stream_id,
+            version=self.version,
+            tenant=self.fields["ce_tenant"].decode(),
+            correlation_id=UUID(self.fields["ce_correlationid"].decode()),
+            occurred_at=datetime.fromisoformat(self.fields["ce_time"].decode()),
+        )
+
+    @property
+    def traceparent(self) -> str | None:
+        """The W3C trace context of whoever wrote it."""
+        found = self.fields.get("traceparent")
+        return found.decode("ascii", "replace") if found else None
+
+    def verify(self, data: bytes) -> None:
+        """Raises HashMismatch unless header and value are what was stored."""
+        occurred_at = datetime.fromisoformat(self.fields["ce_time"].decode())
+        fields = (self.prev_hash, self.stream_id.bytes, self.version, self.event_id.bytes, self.event_type)
+        if chain_hash(*fields, occurred_at, self.fields["ce_meta"], data) != self.hash:
+            raise HashMismatch(f"{self.event_type} {self.event_id}")
+
+
+def envelope_of(headers: Headers) -> Envelope:
+    """The envelope of a record; raises Unreadable, whatever is in the headers."""
+    fields = dict(headers)
+    try:
+        return Envelope(
+            UUID(fields["ce_id"].decode()),
+            fields["ce_type"].decode(),
+            UUID(fields["ce_subject"].decode()),
+            int(fields["ce_streamversion"]),
+            bytes.fromhex(fields["ce_prevhash"].decode()),
+            bytes.fromhex(fields["ce_hash"].decode()),
+            fields,
+        )
+    except (KeyError, ValueError, TypeError, UnicodeDecodeError) as error:
+        raise Unreadable(f"{type(error).__name__}: {error}"[:200]) from error

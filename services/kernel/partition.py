@@ -1,0 +1,28 @@
+"""Which partition a key belongs to: murmur2 as Java's client computes it, in our code, so that every producer agrees."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+_MASK = 0xFFFFFFFF
+_M = 0x5BD1E995
+
+
+def murmur2(data: bytes) -> int:
+    """The 32-bit hash of Kafka's default partitioner (seed 0x9747b28c), unsigned."""
+    length = len(data)
+    h = (0x9747B28C ^ length) & _MASK
+    for at in range(0, length - 3, 4):
+        k = int.from_bytes(data[at : at + 4], "little") * _M & _MASK
+        h = (h * _M & _MASK) ^ ((k ^ k >> 24) * _M & _MASK)
+    tail = data[length & ~3 :]
+    if tail:
+        h = (h ^ int.from_bytes(tail, "little")) * _M & _MASK
+    h = (h ^ h >> 13) * _M & _MASK
+    return h ^ h >> 15
+
+
+@lru_cache(maxsize=16_384)
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition of `key` among `partitions`; the number never changes once the topics exist."""
+    return (murmur2(key) & 0x7FFFFFFF) % partitions

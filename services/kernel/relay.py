@@ -1,0 +1,83 @@
+"""The relay: outbox -> Kafka. One leader per service, no cursor: what is still in the outbox has not been acknowledged.
+
+All acknowledged: delete all. Anything else: the process exits and is started again. A repeat is possible, a gap is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from services.kernel.envelope import StoredEvent
+
+BATCH_EVENTS_MAX = 2_000
+SEND_SECONDS_MAX = 30.0  # an idempotent send never expires by itself: past this the process exits
+POLL_SECONDS = 1.0  # the backstop: another process of the service may have written
+LEAD_SECONDS = 0.5  # between two tries for the lock
+
+
+class Outbox(Protocol):
+    """What the relay needs of the store; lock, read and delete share one connection."""
+
+    async def lead(self) -> bool:
+        """Whether this connection holds the service's relay lock now."""
+
+    async def take(self, limit: int) -> list[StoredEvent]:
+        """The first events still in the outbox, in store order, without streams that are stuck."""
+
+    async def delete(self, sequences: Sequence[int]) -> None:
+        """They are acknowledged."""
+
+    async def stuck(self, sequences: Sequence[int]) -> None:
+        """They can never be sent: their streams wait for a person, the others go on."""
+
+
+class Publisher(Protocol):
+    """What the relay needs of the bus."""
+
+    async def publish(self, events: Sequence[StoredEvent]) -> list[int]:
+        """Send all in order per partition and wait for every acknowledgement. Returns those that can never be sent."""
+
+
+class Relay:
+    """Publishes every event as it is stored."""
+
+    def __init__(
+        self, outbox: Outbox, publisher: Publisher, published: Callable[[int], None] = lambda count: None
+    ) -> None:
+        self._outbox = outbox
+        self._publisher = publisher
+        self._published = published
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something was committed."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Lead when nobody else does, then relay until something fails; failing ends the process."""
+        while not await self._outbox.lead():
+            await asyncio.sleep(LEAD_SECONDS)
+        while True:
+            self._wake.clear()
+            if not await self.step():
+                await self._idle()
+
+    async def step(self) -> int:
+        """Relay one batch; how many events it was. TimeoutError when the broker does not acknowledge in time."""
+        events = await self._outbox.take(BATCH_EVENTS_MAX)
+        if not events:
+            return 0
+        never = set(await asyncio.wait_for(self._publisher.publish(events), SEND_SECONDS_MAX))
+        if never:
+            await self._outbox.stuck(sorted(never))
+        await self._outbox.delete([event.global_seq for event in events if event.global_seq not in never])
+        self._published(len(events) - len(never))
+        return len(events)
+
+    async def _idle(self) -> None:
+        try:
+            await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+        except TimeoutError:
+            return
