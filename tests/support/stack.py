@@ -40,16 +40,18 @@ def close_run(root: Path) -> None:
 
 
 def start_postgres() -> str:
-    """The superuser's DSN of the run's PostgreSQL; its template database is migrated when this returns."""
-    root = _run()
-    with locked(root / "postgres.lock"):
-        dsn = _guarded(postgres.server(root / "postgres"))
-        ready = root / "template.ready"
+    """The superuser's DSN of the run's PostgreSQL, running."""
+    return _guarded(postgres.server(_run() / "postgres"))
+
+
+def ensure_template(dsn: str) -> None:
+    """Make the migrated database that every fresh one is copied from, once for the run."""
+    ready = _run() / "template.ready"
+    with locked(_run() / "template.lock"):
         if not ready.exists():
             asyncio.run(_execute(dsn, f"DROP DATABASE IF EXISTS {TEMPLATE}", f"CREATE DATABASE {TEMPLATE}"))
             migrate_template(on_database(dsn, TEMPLATE))
             ready.touch()
-    return dsn
 
 
 def migrate_template(dsn: str) -> None:
@@ -66,6 +68,7 @@ def start_broker(worker: str) -> Server:
 
 def fresh_database(admin_dsn: str) -> Iterator[str]:
     """A migrated, empty database of its own; dropped, with whoever is still connected, at the end."""
+    ensure_template(admin_dsn)
     name = f"test_{uuid4().hex}"
     asyncio.run(_execute(admin_dsn, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))
     yield on_database(admin_dsn, name)
