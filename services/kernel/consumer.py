@@ -17,7 +17,7 @@ from uuid import UUID
 
 from services.kernel.codec import GENESIS, EventCodec, encode
 from services.kernel.decider import Cause, Consumes, Meta, Outcome, Unit
-from services.kernel.engine import Decide, Engine, wanted_by
+from services.kernel.engine import Decide, Intake, wanted_by
 from services.kernel.envelope import Envelope, Headers, Unreadable, envelope_of
 from services.kernel.store import (
     ContentRefused,
@@ -62,6 +62,13 @@ class Positions(Protocol):
 
     async def suspect(self, consumer: str, epoch: int, at: Partition, offset: int) -> int:
         """Note that this record is in hand, alone; how often it was."""
+
+
+class Runs(Protocol):
+    """An engine's lane, or a projector."""
+
+    async def run(self, intake: Intake) -> list[Outcome]:
+        """Take a batch; see engine.Engine.run."""
 
 
 class Seeker(Protocol):
@@ -217,7 +224,7 @@ class Consumer:
     def __init__(
         self,
         inbox: Inbox,
-        engine: Engine,
+        engine: Runs,
         positions: Positions,
         actor: str,
         *,

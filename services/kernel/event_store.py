@@ -286,6 +286,10 @@ class PostgresTransaction:
         """(event type, data) of a stream in order."""
         return [(row[0], row[1]) for row in await self._connection.fetch(STREAM_EVENTS, stream_id)]
 
+    async def fetch(self, sql: str, *values: Any) -> list[Any]:
+        """Another read inside the transaction (a projection's rows)."""
+        return list(await self._connection.fetch(sql, *values))
+
     async def write(self, write: Write) -> None:
         """One statement; see the module's first lines."""
         if write.rows:

@@ -1,0 +1,184 @@
+"""The projector: the consumer's loop with a read table as its sink. One read and one upsert for a batch.
+
+A projection lives in versioned tables (`<name>_v<n>`) behind a view of its name. A rebuild is the same loop from the
+beginning into the next version, then a swap of the view; whoever reads the view sees one or the other, never both.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, get_type_hints
+from uuid import UUID
+
+from services.kernel.codec import EventCodec
+from services.kernel.consumer import Inbox
+from services.kernel.decider import Ask, Cause, Head, Outcome, Unit
+from services.kernel.engine import RETRY_SECONDS, Intake
+from services.kernel.event_store import Part, PostgresStore
+from services.kernel.store import Conflict, Known, Unavailable, Write
+
+_TYPES: Mapping[Any, str] = {
+    UUID: "uuid",
+    str: "text",
+    int: "bigint",
+    bool: "boolean",
+    bytes: "bytea",
+    datetime: "timestamptz",
+}
+
+
+@dataclass(frozen=True)
+class Projection:
+    """One read table: `key(event)` names the row, `evolve(row, event)` is the row after it (None: no row)."""
+
+    name: str
+    key_column: str
+    row: type
+    topic: str
+    events: tuple[type, ...]  # all of the topic
+    wanted: tuple[type, ...]  # those that change a row
+    key: Callable[[Any], UUID]
+    evolve: Callable[[Any, Any], Any]
+
+    def table(self, version: int) -> str:
+        """The physical table of a version."""
+        return f"{self.name}_v{version}"
+
+    def columns(self) -> tuple[tuple[str, str], ...]:
+        """(column, PostgreSQL type), the key first."""
+        hints = get_type_hints(self.row)
+        return ((self.key_column, "uuid"), *((field.name, _column_type(hints[field.name])) for field in fields(self.row)))
+
+    def ddl(self, version: int) -> str:
+        """What makes the table of a version."""
+        columns = ", ".join(f"{name} {kind}" for name, kind in self.columns())
+        return f"CREATE TABLE {self.table(version)} ({columns}, PRIMARY KEY ({self.key_column})) WITH (fillfactor = 85)"
+
+    def inbox(self, service: str, version: int) -> Inbox:
+        """Its own consumer group, per version."""
+
+        def on_event(event: Any, cause: Cause) -> tuple[Ask, ...]:
+            return (Ask(self.key(event), event),)
+
+        codec = EventCodec(self.events)
+        name = f"{service}.{self.name}.v{version}"
+        return Inbox(name, dict.fromkeys(self.wanted, on_event), {self.topic: codec})
+
+    def parts(self, version: int) -> tuple[Part, ...]:
+        """The upsert and the delete of its rows."""
+        columns = self.columns()
+        names = ", ".join(name for name, _ in columns)
+        changes = ", ".join(f"{name} = excluded.{name}" for name, _ in columns[1:])
+        table, key = self.table(version), self.key_column
+        upsert = f"""INSERT INTO {table} ({names}) SELECT {names} FROM {{rows}} ORDER BY {key}
+                     ON CONFLICT ({key}) DO UPDATE SET {changes} RETURNING 1"""
+        delete = f"DELETE FROM {table} t USING {{rows}} WHERE t.{key} = r.{key} RETURNING 1"
+        return (Part("rows", columns, upsert), Part("gone", columns[:1], delete, None))
+
+
+def _column_type(hint: Any) -> str:
+    for kind, name in _TYPES.items():
+        if hint is kind or hint == kind | None:
+            return name
+    raise TypeError(f"no column type for {hint}")
+
+
+class Projector:
+    """Runs a Consumer's batches into a projection's table; it stands where the engine stands for other consumers."""
+
+    def __init__(self, store: PostgresStore, projection: Projection, version: int) -> None:
+        self._store = store
+        self._projection = projection
+        names = ", ".join(name for name, _ in projection.columns())
+        table, key = projection.table(version), projection.key_column
+        self._read = f"SELECT {names} FROM {table} WHERE {key} = ANY($1) ORDER BY {key} FOR UPDATE"
+
+    async def run(self, intake: Intake) -> list[Outcome]:
+        """Apply a batch; Fenced and ContentRefused go to the consumer, conflicts run again."""
+        started = time.monotonic()
+        while True:
+            try:
+                return await self._attempt(intake)
+            except Conflict as conflict:
+                if time.monotonic() - started > RETRY_SECONDS:
+                    raise Unavailable(f"gave up after {RETRY_SECONDS} s: {conflict}") from conflict
+
+    async def _attempt(self, intake: Intake) -> list[Outcome]:
+        wanted = intake.wanted()
+        keys, wanted.streams = sorted(wanted.streams), set()
+        async with self._store.transaction() as transaction:
+            known: Known = await transaction.read(wanted)
+            found = await transaction.fetch(self._read, keys) if keys else []
+            rows = _Rows(self._projection, {row[0]: self._projection.row(*row[1:]) for row in found})
+            write = Write(topic="")
+            outcomes = intake.decide(known, rows.apply, write)
+            rows.finish(write)
+            await transaction.write(write)
+        return outcomes
+
+
+class _Rows:
+    """The rows of a batch in memory."""
+
+    def __init__(self, projection: Projection, rows: dict[UUID, Any]) -> None:
+        self._projection = projection
+        self._rows = rows
+        self._stored = set(rows)
+        self._moved: set[UUID] = set()
+
+    def apply(self, unit: Unit) -> Outcome:
+        """Evolve the rows of one event; an exception parks its stream."""
+        try:
+            for ask in unit.asks:
+                self._rows[ask.stream_id] = self._projection.evolve(self._rows.get(ask.stream_id), ask.command)
+                self._moved.add(ask.stream_id)
+        except Exception as error:  # a bug of evolve is its stream's alone
+            return Outcome(error=error)
+        return Outcome(heads=tuple(Head(self._rows[ask.stream_id], 0) for ask in unit.asks))
+
+    def finish(self, write: Write) -> None:
+        """The rows that moved, sorted by key."""
+        for key in sorted(self._moved):
+            row = self._rows[key]
+            if row is not None:
+                write.add("rows", (key, *values_of(row)))
+            elif key in self._stored:
+                write.add("gone", (key,))
+
+
+def values_of(row: Any) -> tuple[Any, ...]:
+    """The fields of a row, not copied in depth."""
+    return tuple(getattr(row, field.name) for field in fields(row))
+
+
+async def go_live(store: PostgresStore, projection: Projection, version: int) -> None:
+    """Swap the view to this version and note it in the registry, in one transaction."""
+    async with store.transaction() as transaction:
+        await transaction.fetch(f"CREATE OR REPLACE VIEW {projection.name} AS SELECT * FROM {projection.table(version)}")
+        await transaction.fetch(
+            "UPDATE projection_registry SET status = 'retired', changed_at = now() WHERE name = $1 AND version <> $2",
+            projection.name, version,
+        )  # fmt: skip
+        await transaction.fetch(
+            """INSERT INTO projection_registry (name, version, status) VALUES ($1, $2, 'live')
+               ON CONFLICT (name, version) DO UPDATE SET status = 'live', changed_at = now()""",
+            projection.name, version,
+        )  # fmt: skip
+
+
+async def live_version(store: PostgresStore, name: str) -> int:
+    """The version behind the view; LookupError when the projection was never made."""
+    rows = await store.fetch("SELECT version FROM projection_registry WHERE name = $1 AND status = 'live'", name)
+    if not rows:
+        raise LookupError(f"projection {name} has no live version")
+    return int(rows[0][0])
+
+
+async def digest(store: PostgresStore, projection: Projection, version: int) -> str:
+    """A digest over all rows in key order: the same rows give the same digest."""
+    columns = ", ".join(name for name, _ in projection.columns())
+    sql = f"SELECT md5(coalesce(string_agg(md5(row({columns})::text), '' ORDER BY {projection.key_column}), '')) FROM {projection.table(version)}"
+    return str((await store.fetch(sql))[0][0])
