@@ -192,7 +192,7 @@ class Decider(Generic[State, Command, Event]):
     fold_version: int = 1
     plan: Callable[[Any], tuple[SideEffect, ...]] = no_plan
     key_of: Callable[[Any], UUID] | None = None
-    correlate: Callable[[Any], UUID] | None = None
+    correlate: Callable[[Any], UUID | None] | None = None
     wake: Callable[[str, UUID], Any] | None = None  # the command that a due wake of that name asks of the stream
 
 
