@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from scripts.stack import process
+from scripts.stack.lock import locked
 from scripts.stack.ports import free_port, is_free
 
 LOG_TAIL_BYTES = 2_000
@@ -111,16 +112,8 @@ class LocalServer(ABC):
         return self.home / f"{self.name}.log"
 
     def start(self) -> Running:
-        if running := self.running():
-            return running
-        self.home.mkdir(parents=True, exist_ok=True)
-        port = self._choose_port()
-        self._wait_port(port)
-        self.prepare(port)
-        record = process.spawn(self.command(port), port=port, log=self.log, user=self.user)
-        record.save(self.home)
-        self._wait_ready(record)
-        return Running(address=self.address(port), pid=record.pid)
+        with locked(self.home / "start.lock"):  # two at once would both find it missing and both make its data
+            return self.running() or self._launch()
 
     def stop(self) -> None:
         if record := process.load(self.home):
@@ -142,6 +135,15 @@ class LocalServer(ABC):
             return None
         self._wait_ready(record)
         return Running(address=self.address(record.port), pid=record.pid)
+
+    def _launch(self) -> Running:
+        port = self._choose_port()
+        self._wait_port(port)
+        self.prepare(port)
+        record = process.spawn(self.command(port), port=port, log=self.log, user=self.user)
+        record.save(self.home)
+        self._wait_ready(record)
+        return Running(address=self.address(port), pid=record.pid)
 
     def _choose_port(self) -> int:
         if self.port is not None:
