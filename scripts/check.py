@@ -17,7 +17,7 @@ STATIC = {
     "ruff check": ["ruff", "check", "--quiet", "."],
     "ruff format": ["ruff", "format", "--check", "--quiet", "."],
     "mypy": ["mypy"],
-    "import rules": ["lint-imports"],
+    "import rules": ["lint-imports", "--no-logo"],
 }
 
 
