@@ -121,6 +121,7 @@ class KafkaSubscription:
         self.polled_at = time.monotonic()
         self._failures = 0
         self._hinted_at = 0.0
+        self.name = consumer.inbox.name
         self.ready = asyncio.Event()  # set with the first assignment
         self._broker = KafkaBroker(
             bootstrap, allow_auto_create_topics=False, graceful_timeout=25, logger=None, apply_types=False,

@@ -58,6 +58,7 @@ CREATE TABLE stream_cursor (
     parked boolean NOT NULL DEFAULT false,
     PRIMARY KEY (stream_id, consumer, source)
 ) WITH (fillfactor = 80);
+CREATE INDEX stream_cursor_parked ON stream_cursor (consumer) WHERE parked;
 
 CREATE TABLE claim (
     tenant text NOT NULL,

@@ -1,0 +1,43 @@
+"""SQL scripts inside a migration: several statements at once, in the schema and as the owner that they are for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import op
+
+SERVICES = Path(__file__).parents[2]
+OWNER = "corridor_owner"
+ONCALL = "corridor_oncall"
+SCHEMAS = {
+    "core_api": "core",
+    "quote": "quote",
+    "transfer": "transfer",
+    "deposit_watcher": "deposit",
+    "payout_orchestrator": "payout",
+    "ledger": "ledger",
+}  # service -> schema; the role of a service is corridor_<schema>
+
+
+def script(sql: str) -> None:
+    """Run a script as it would run in psql."""
+    connection = op.get_bind().connection.dbapi_connection
+    assert connection is not None
+    connection.run_async(lambda driver: driver.execute(sql))  # type: ignore[attr-defined]
+
+
+def in_schema(schema: str, *sql: str) -> None:
+    """Run scripts as the owner, with unqualified names meaning this schema."""
+    script(f"SET LOCAL ROLE {OWNER}; SET LOCAL search_path = {schema}; {' '.join(sql)} RESET ROLE; SET LOCAL search_path = public;")
+
+
+def file(path: str) -> str:
+    """A script beside the code that uses it, by its path under services/."""
+    return (SERVICES / path).read_text(encoding="utf-8")
+
+
+def role(name: str, options: str) -> None:
+    """Make a role unless the cluster has it: roles are shared by all databases of a cluster."""
+    script(f"""DO $$ BEGIN
+        IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '{name}') THEN CREATE ROLE {name} {options}; END IF;
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;""")

@@ -1,0 +1,57 @@
+"""Roles, the kernel's tables in each service's schema, the ledger's book, the vault, the on-call's views."""
+
+from services.kernel.migrations.run import ONCALL, OWNER, SCHEMAS, file, in_schema, role, script
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+# What a service's role may do: append where the truth is, change where a queue or a position is. Never delete an event.
+GRANTS = """
+GRANT USAGE ON SCHEMA {schema} TO {role}, {oncall};
+GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {oncall};
+GRANT SELECT, INSERT ON event, claim, request_key, raw_arrival TO {role};
+GRANT SELECT, INSERT, UPDATE ON stream_state, consumer_offset, stream_cursor, parked_event, projection_registry TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON outbox, side_effect TO {role};
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO {role};
+"""
+BOOK = """
+GRANT SELECT, INSERT ON account, entry, posting TO {role};
+GRANT SELECT, INSERT, UPDATE ON balance TO {role};
+"""
+VIEWS = """
+CREATE VIEW app.idempotency_keys AS {keys};
+GRANT USAGE ON SCHEMA app TO {oncall};
+GRANT SELECT ON ALL TABLES IN SCHEMA app TO {oncall};
+"""
+KEYS = "SELECT '{schema}' AS service, tenant, principal, key, fingerprint, status, convert_from(answer, 'UTF8') AS answer, created_at, expires_at FROM {schema}.request_key"
+
+
+def upgrade() -> None:
+    role(OWNER, "NOLOGIN")
+    role(ONCALL, "LOGIN")
+    script(f"ALTER ROLE {ONCALL} SET default_transaction_read_only = on; ALTER ROLE {ONCALL} SET statement_timeout = '60s';")
+    for schema in SCHEMAS.values():
+        _schema(schema)
+    in_schema("ledger", file("kernel/sql/book.sql"), BOOK.format(role="corridor_ledger"), _oncall("ledger"))
+    script(f"CREATE SCHEMA vault AUTHORIZATION {OWNER}; CREATE SCHEMA app AUTHORIZATION {OWNER};")
+    in_schema("vault", file("kernel/sql/vault.sql"), _vault_grants())
+    keys = " UNION ALL ".join(KEYS.format(schema=schema) for schema in SCHEMAS.values())
+    in_schema("app", VIEWS.format(keys=keys, oncall=ONCALL))
+
+
+def _schema(schema: str) -> None:
+    role(f"corridor_{schema}", "LOGIN")
+    script(f"CREATE SCHEMA {schema} AUTHORIZATION {OWNER};")
+    grants = GRANTS.format(schema=schema, role=f"corridor_{schema}", oncall=ONCALL)
+    in_schema(schema, file("kernel/sql/kernel.sql"), grants)
+
+
+def _oncall(schema: str) -> str:
+    return f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {ONCALL};"
+
+
+def _vault_grants() -> str:
+    writers, readers = "corridor_core, corridor_deposit", "corridor_core, corridor_deposit, corridor_payout"
+    return f"GRANT USAGE ON SCHEMA vault TO {readers}; GRANT SELECT ON vault.data_key TO {readers}; GRANT INSERT ON vault.data_key TO {writers};"

@@ -1,0 +1,210 @@
+"""A service as a value, and the lanes that one process of it runs: HTTP, consumers, projectors, workers, the relay.
+
+Each lane has a connection of its own and one transaction at a time. After a commit the engine wakes the relay and the
+worker in memory; their slow polls are the backstop for another process of the same service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import uuid_utils
+
+from services.kernel import metrics
+from services.kernel.bus import KafkaPublisher, KafkaSubscription
+from services.kernel.consumer import Consumer, Inbox
+from services.kernel.decider import Call, Decider
+from services.kernel.effects import Worker
+from services.kernel.engine import Engine
+from services.kernel.event_store import Part, PostgresOutbox, PostgresStore, connector
+from services.kernel.group_commit import GroupCommit
+from services.kernel.health import Check, Health
+from services.kernel.projector import Projection, Projector, live_version
+from services.kernel.relay import SEND_SECONDS_MAX, Relay
+from services.kernel.settings import Kernel
+from services.kernel.store import Write
+from services.kernel.telemetry import logger
+
+EXIT_CRASH = 70  # EX_SOFTWARE: the supervisor starts the process again
+_LOG = logger("service")
+Task = tuple[str, Callable[[], Coroutine[Any, Any, None]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """What a service is: its deciders, what it listens to, its read tables, its outside calls."""
+
+    name: str
+    schema: str
+    topic: str
+    deciders: tuple[Decider[Any, Any, Any], ...]
+    inbox: Inbox | None = None
+    projections: tuple[Projection, ...] = ()
+    parts: tuple[Part, ...] = ()
+    also_of: Mapping[type, Callable[[Any, Write], None]] = field(default_factory=dict)
+    read_accounts: Callable[[Any, list[str]], Any] | None = None
+
+
+def new_id() -> UUID:
+    """A UUIDv7: ids of events ascend in time, which keeps their index warm."""
+    return UUID(bytes=uuid_utils.uuid7().bytes)
+
+
+class Runtime:
+    """One process of a service: its lanes, wired by hand."""
+
+    def __init__(self, service: Service, settings: Kernel, calls: Sequence[Call] = ()) -> None:
+        self.service = service
+        self.settings = settings
+        self.actor = f"service:{service.name}"
+        publisher = KafkaPublisher(
+            settings.kafka_bootstrap, f"/corridor/{service.name}", settings.partitions, settings.epoch
+        )
+        self.relay = Relay(PostgresOutbox(self._connector("relay", idle=True)), publisher, self._published)
+        self.reads = self.store("reads")
+        self.commands = GroupCommit(self.engine("http"))
+        self.workers = {
+            kind: self._worker(kind, calls if kind == "call" else ()) for kind in ("wake", "call") if kind == "wake" or calls
+        }
+        self.subscriptions: list[KafkaSubscription] = []
+        metrics.prepare_service(service.name)
+
+    def store(self, lane: str) -> PostgresStore:
+        """A lane's connection."""
+        return PostgresStore(self._connector(lane), self.service.parts, self.service.read_accounts)
+
+    def engine(self, lane: str) -> Engine:
+        """An engine on a lane of its own."""
+        service = self.service
+        return Engine(
+            self.store(lane),
+            service.deciders,
+            service.topic,
+            new_id,
+            also_of=service.also_of,
+            committed=self._committed,
+            measured=_measured,
+            retried=_retried,
+        )
+
+    def _connector(self, lane: str, *, idle: bool = False) -> Callable[[], Any]:
+        more = {"idle_session_timeout": str(int((SEND_SECONDS_MAX + 5) * 1000))} if idle else {}
+        name = f"corridor {self.service.name} {lane}"
+        return connector(self.settings.database_url.reveal(), self.service.schema, name, **more)
+
+    def _committed(self, write: Write) -> None:
+        events = write.rows.get("events")
+        if events:
+            metrics.EVENTS_WRITTEN.labels(self.service.name).inc(len(events))
+            self.relay.wake()
+        for worker in self.workers.values() if "effects" in write.rows else ():
+            worker.wake()
+
+    def _published(self, count: int) -> None:
+        metrics.RELAY_PUBLISHED.inc(count)
+
+    def _worker(self, kind: str, calls: Sequence[Call]) -> Worker:
+        def counted(name: str, result: str, count: int) -> None:
+            metrics.SIDE_EFFECTS.labels(name, result).inc(count)
+
+        engine = self.engine(f"worker-{kind}")
+        return Worker(engine.store, engine, self.actor, calls, counted=counted)
+
+    def tasks(self) -> list[Task]:
+        """Everything that runs beside HTTP; a task that ends takes the process down."""
+        found: list[Task] = [("commands", self.commands.run), ("relay", self.relay.run), ("backlog", self._gauge)]
+        for kind, worker in self.workers.items():
+            found.append((f"worker-{kind}", lambda worker=worker, kind=kind: worker.run(kind)))  # type: ignore[misc]
+        if self.service.inbox is not None:
+            found.append(("consumer", lambda: self._consume(self.service.inbox, self.engine("consumer"))))
+        for projection in self.service.projections:
+            found.append((f"projector-{projection.name}", lambda projection=projection: self._project(projection)))  # type: ignore[misc]
+        return found
+
+    async def _consume(self, inbox: Inbox | None, lane: Engine) -> None:
+        assert inbox is not None
+        positions = self.store("consumer positions")
+        await self._subscribe(Consumer(inbox, lane, positions, self.actor, epoch=self.settings.epoch, counted=_counted(inbox.name)))
+
+    async def _project(self, projection: Projection) -> None:
+        store = self.store(projection.name)
+        version = await live_version(store, projection.name)
+        lane = PostgresStore(self._connector(projection.name), projection.parts(version))
+        inbox = projection.inbox(self.service.name, version)
+        projector = Projector(lane, projection, version)
+        await store.drop()
+        await self._subscribe(Consumer(inbox, projector, lane, self.actor, epoch=self.settings.epoch, counted=_counted(inbox.name)))
+
+    async def _subscribe(self, consumer: Consumer) -> None:
+        metrics.prepare_consumer(consumer.inbox.name)
+        subscription = KafkaSubscription(self.settings.kafka_bootstrap, consumer, fatal)
+        self.subscriptions.append(subscription)
+        await subscription.run()
+
+    async def _gauge(self) -> None:
+        """What waits: the outbox and its age, parked streams, lag. Every few seconds, so that it costs nothing."""
+        while True:
+            await asyncio.sleep(5)
+            count, age, parked = (await self.reads.fetch(BACKLOG))[0]
+            metrics.OUTBOX_BACKLOG.set(count)
+            metrics.OUTBOX_OLDEST_SECONDS.set(age)
+            metrics.PARKED_STREAMS.set(parked)
+            for subscription in self.subscriptions:
+                for topic, lag in _by_topic(await subscription.lag()).items():
+                    metrics.CONSUMER_LAG.labels(subscription.name, topic).set(lag)
+
+    def health(self) -> Health:
+        """Readiness: the database at the code's revision; consumers are named apart, HTTP never waits for Kafka."""
+        consumers = {"kafka": Check(self._consuming, required=False)} if self.service.inbox else {}
+        return Health(database=self._database, migrations=self._migrated, others=consumers)
+
+    async def _database(self) -> object:
+        return await self.reads.fetch("SELECT 1")
+
+    async def _migrated(self) -> bool:
+        rows = await self.reads.fetch("SELECT version_num FROM public.alembic_version")
+        return [row[0] for row in rows] == [SCHEMA_HEAD]
+
+    async def _consuming(self) -> bool:
+        return bool(self.subscriptions) and all(each.ready.is_set() for each in self.subscriptions)
+
+
+SCHEMA_HEAD = "0002"  # the newest migration; a test compares it with alembic's head
+BACKLOG = """SELECT (SELECT count(*) FROM outbox),
+                    coalesce((SELECT extract(epoch FROM now() - e.recorded_at)::float8
+                              FROM (SELECT global_seq FROM outbox ORDER BY global_seq LIMIT 1) o JOIN event e USING (global_seq)), 0),
+                    (SELECT count(*) FROM stream_cursor WHERE parked)"""
+
+
+def _by_topic(lags: Mapping[tuple[str, int], int]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for (topic, _), lag in lags.items():
+        found[topic] = found.get(topic, 0) + lag
+    return found
+
+
+def _measured(asks: int, seconds: float) -> None:
+    metrics.ENGINE_SIZE.observe(asks)
+    metrics.ENGINE_SECONDS.observe(seconds)
+
+
+def _retried(reason: str) -> None:
+    metrics.ENGINE_RETRIES.labels(reason).inc()
+
+
+def _counted(consumer: str) -> Callable[[str, int], None]:
+    def counted(result: str, count: int) -> None:
+        metrics.CONSUMER_RECORDS.labels(consumer, result).inc(count)
+
+    return counted
+
+
+def fatal(error: BaseException) -> None:
+    """Nothing that correctness needs is cleaned up: the process ends at once and is started again."""
+    _LOG.critical("fatal", exc_info=error)
+    os._exit(EXIT_CRASH)
