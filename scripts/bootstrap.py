@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 LOCKS = (ROOT / "requirements.txt", ROOT / "requirements-dev.txt")
+LOCKED = (str(LOCKS[1]), "--require-hashes")  # development includes all that the services run on
 STAMP = VENV / "locked.sha256"
 OLDEST = (3, 11)
 
@@ -55,10 +56,11 @@ def install() -> None:
         run([str(PYTHON), "-m", "pip", "install", "-q", "--require-hashes", "-r", file.name])
     say("installing the locked wheels (each checked against its hash)")
     try:
-        run([str(PYTHON), "-m", "uv", "pip", "sync", "-q", "--require-hashes", str(LOCKS[1])], uv_environment())
+        # Compiled now: where PYTHONDONTWRITEBYTECODE is set, every start of every service would compile them again.
+        run([str(PYTHON), "-m", "uv", "pip", "sync", "-q", "--compile-bytecode", *LOCKED], uv_environment())
     except subprocess.CalledProcessError:
         say("uv could not; trying pip, which is slower")
-        run([str(PYTHON), "-m", "pip", "install", "-q", "--require-hashes", "-r", str(LOCKS[1])])
+        run([str(PYTHON), "-m", "pip", "install", "-q", "-r", *LOCKED])
 
 
 def uv_requirement() -> str:

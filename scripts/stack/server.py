@@ -13,7 +13,7 @@ from scripts.stack.lock import locked
 from scripts.stack.ports import free_port, is_free
 
 LOG_TAIL_BYTES = 2_000
-PORT_SECONDS = 5.0
+PORT_SECONDS = 2.0
 
 
 class DidNotStart(Exception):

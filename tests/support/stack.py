@@ -104,7 +104,8 @@ def _guarded(server: Server) -> str:
 
 def _start_guard() -> None:
     argv = [sys.executable, "-m", "scripts.stack", "guard", str(_owner()), str(_run())]
-    guard = subprocess.Popen(argv, start_new_session=True, cwd=migrate.ROOT)
+    # Not our output: whoever reads pytest's through a pipe would wait for the guard too.
+    guard = subprocess.Popen(argv, start_new_session=True, cwd=migrate.ROOT, stdout=subprocess.DEVNULL)
     (_run() / "guard.pid").write_text(str(guard.pid))
 
 
