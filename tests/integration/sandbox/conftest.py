@@ -15,7 +15,8 @@ def corridor() -> Iterator[Corridor]:
 
 @pytest.fixture
 def sandbox(tmp_path: Path, corridor: Corridor) -> Iterator[Sandbox]:
-    one = Sandbox(tmp_path / "sandbox", "--settle-delay-seconds", "0.05")
-    one.call("PUT", "/config", {"corridor_url": corridor.url, "signing_keys": KEYS, "collect_partner": "collectbank"})
-    yield one
-    one.kill()
+    with Sandbox(tmp_path / "sandbox", "--settle-delay-seconds", "0.05") as one:
+        one.call(
+            "PUT", "/config", {"corridor_url": corridor.url, "signing_keys": KEYS, "collect_partner": "collectbank"}
+        )
+        yield one

@@ -33,8 +33,7 @@ async def measure(rate: int, seconds: int, bulk: int) -> None:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    with tempfile.TemporaryDirectory() as data:
-        sandbox = Sandbox(Path(data))
+    with tempfile.TemporaryDirectory() as data, Sandbox(Path(data)) as sandbox:
         sandbox.call(
             "PUT", "/config", {"corridor_url": f"http://127.0.0.1:{runner.addresses[0][1]}", "signing_keys": KEYS}
         )
@@ -52,7 +51,6 @@ async def measure(rate: int, seconds: int, bulk: int) -> None:
         )
         begun = time.monotonic()
         print(json.dumps(sandbox.call("GET", "/book/summary")[1]), f"{time.monotonic() - begun:.2f} s")
-        sandbox.kill()
     await runner.cleanup()
 
 

@@ -3,8 +3,6 @@
 import hashlib
 import hmac
 import json
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -15,7 +13,7 @@ import uuid
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 ROOT = Path(__file__).resolve().parents[3]
 SECRET = "a-secret-of-the-test"
@@ -33,6 +31,12 @@ class Sandbox:
         self._data, self._flags = data, flags
         self.start()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
     def start(self) -> None:
         command = [sys.executable, "-m", "services.sandbox", "--port", "0", "--data", str(self._data), *self._flags]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -40,7 +44,7 @@ class Sandbox:
         self.url = json.loads(self.process.stdout.readline())["url"]
 
     def kill(self) -> None:
-        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.kill()
         self.process.wait()
         assert self.process.stdout is not None
         self.process.stdout.close()

@@ -1,10 +1,8 @@
 """The paying bank over real HTTP: what it accepts it keeps, pays once, and tells later."""
 
-from pathlib import Path
-
 import pytest
 
-from tests.integration.sandbox.player import KEYS, Corridor, Sandbox, eventually, payment, signed_by
+from tests.integration.sandbox.player import Corridor, Sandbox, eventually, payment, signed_by
 
 CALLBACK = "/v1/webhooks/payout"
 
@@ -95,10 +93,8 @@ def test_two_payments_for_one_transfer_are_a_double_payment(sandbox: Sandbox) ->
     assert sandbox.call("GET", "/book/summary")[1]["double_paid_ids"] == ["one"]
 
 
-def test_after_a_kill_the_book_is_there_and_the_callbacks_go_on(tmp_path: Path, corridor: Corridor) -> None:
-    sandbox = Sandbox(tmp_path / "sandbox")
-    setting = {"corridor_url": corridor.url, "signing_keys": KEYS, "settle_delay_seconds": 0.5}
-    sandbox.call("PUT", "/config", setting)
+def test_after_a_kill_the_book_is_there_and_the_callbacks_go_on(sandbox: Sandbox, corridor: Corridor) -> None:
+    sandbox.call("PUT", "/config", {"settle_delay_seconds": 0.5})
     payments = [payment() for _ in range(50)]
     answers = sandbox.submit(*payments)
     sandbox.kill()
@@ -109,7 +105,6 @@ def test_after_a_kill_the_book_is_there_and_the_callbacks_go_on(tmp_path: Path, 
     eventually(lambda: len(corridor.payouts()) == 50)
     assert sandbox.submit(*payments) == answers
     assert {row["status"] for row in sandbox.payouts()} == {"ACSC"}
-    sandbox.kill()
 
 
 @pytest.mark.parametrize("fault", ["drop_after_accept", "error_500", "malformed"])

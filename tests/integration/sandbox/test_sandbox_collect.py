@@ -176,14 +176,13 @@ async def records(bootstrap: str, count: int) -> list[Any]:
 
 def test_a_deposit_by_kafka_is_a_signed_cloud_event_on_the_routes_partition(tmp_path: Path, port: int) -> None:
     routes = [f"RF{n}" for n in range(30)]
-    with broker(tmp_path, port) as bootstrap:
+    address = f"127.0.0.1:{port}"
+    with broker(tmp_path, port) as bootstrap, Sandbox(tmp_path / "sandbox", "--bootstrap", address) as sandbox:
         asyncio.run(make_topic(bootstrap))
-        sandbox = Sandbox(tmp_path / "sandbox", "--bootstrap", bootstrap)
         sandbox.call("PUT", "/config", {"signing_keys": KEYS, "collect_partner": "collectbank"})
         collect(sandbox, *[deposit(route=route, transport="kafka", copies=2) for route in routes])
         found = asyncio.run(records(bootstrap, 60))
         eventually(lambda: set(states(sandbox)) == {"ACKNOWLEDGED"})
-        sandbox.kill()
 
     events = [(dict(record.headers), record) for record in found]
     assert {signed_by(headers["x-webhook-signature"].decode(), r.value) for headers, r in events} == {"kid-collect"}
@@ -196,12 +195,11 @@ def test_a_deposit_by_kafka_is_a_signed_cloud_event_on_the_routes_partition(tmp_
 
 
 def test_a_broker_that_is_down_is_waited_for(tmp_path: Path, port: int) -> None:
-    sandbox = Sandbox(tmp_path / "sandbox", "--bootstrap", f"127.0.0.1:{port}")
-    sandbox.call("PUT", "/config", {"signing_keys": KEYS})
-    collect(sandbox, deposit(transport="kafka"))
-    eventually(lambda: sandbox.call("GET", "/book/summary")[1]["deliveries"]["deposit_kafka"]["attempts"])
+    with Sandbox(tmp_path / "sandbox", "--bootstrap", f"127.0.0.1:{port}") as sandbox:
+        sandbox.call("PUT", "/config", {"signing_keys": KEYS})
+        collect(sandbox, deposit(transport="kafka"))
+        eventually(lambda: sandbox.call("GET", "/book/summary")[1]["deliveries"]["deposit_kafka"]["attempts"])
 
-    with broker(tmp_path, port) as bootstrap:
-        asyncio.run(make_topic(bootstrap))
-        eventually(lambda: states(sandbox) == ["ACKNOWLEDGED"])
-    sandbox.kill()
+        with broker(tmp_path, port) as bootstrap:
+            asyncio.run(make_topic(bootstrap))
+            eventually(lambda: states(sandbox) == ["ACKNOWLEDGED"])
