@@ -9,8 +9,10 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -49,14 +51,15 @@ def ensure_template(dsn: str) -> None:
     ready = _run() / "template.ready"
     with locked(_run() / "template.lock"):
         if not ready.exists():
-            asyncio.run(_execute(dsn, f"DROP DATABASE IF EXISTS {TEMPLATE}", f"CREATE DATABASE {TEMPLATE}"))
+            _finish(_execute(dsn, f"DROP DATABASE IF EXISTS {TEMPLATE}", f"CREATE DATABASE {TEMPLATE}"))
             migrate_template(on_database(dsn, TEMPLATE))
             ready.touch()
 
 
 def migrate_template(dsn: str) -> None:
     """The hook: whatever every fresh database of a test must contain."""
-    migrate.upgrade(dsn)
+    with ThreadPoolExecutor(max_workers=1) as thread:  # it runs a loop of its own
+        thread.submit(migrate.upgrade, dsn).result()
 
 
 def start_broker(worker: str) -> Server:
@@ -70,9 +73,9 @@ def fresh_database(admin_dsn: str) -> Iterator[str]:
     """A migrated, empty database of its own; dropped, with whoever is still connected, at the end."""
     ensure_template(admin_dsn)
     name = f"test_{uuid4().hex}"
-    asyncio.run(_execute(admin_dsn, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))
+    _finish(_execute(admin_dsn, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))
     yield on_database(admin_dsn, name)
-    asyncio.run(_execute(admin_dsn, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+    _finish(_execute(admin_dsn, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
 
 
 def on_database(dsn: str, name: str) -> str:
@@ -82,7 +85,7 @@ def on_database(dsn: str, name: str) -> str:
 
 def delete_topics(bootstrap: str) -> None:
     """Give the next module a broker as it was on its first day."""
-    asyncio.run(_delete_topics(bootstrap))
+    _finish(_delete_topics(bootstrap))
 
 
 def broker_group(module: str) -> str:
@@ -112,6 +115,12 @@ def _start_guard() -> None:
 def _owner() -> int:
     """The pytest command: a worker's parent, or this process when there are no workers."""
     return os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+
+
+def _finish(work: Coroutine[Any, Any, None]) -> None:
+    """In a thread of its own: the caller may be an async test, whose loop already runs."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        thread.submit(asyncio.run, work).result()
 
 
 async def _execute(dsn: str, *statements: str) -> None:
