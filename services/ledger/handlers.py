@@ -1,0 +1,101 @@
+"""What the ledger makes of what it hears: one entry for each fact that moves money. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import cast
+from uuid import UUID
+
+from contracts.deposit.v1 import DepositObserved
+from contracts.ledger.v1 import EVENTS, EntryPosted, LedgerEvent
+from contracts.payout.v1 import PayoutConfirmed
+from contracts.transfer.v1 import FundingConfirmed, PayoutInitiated
+from services.kernel.decider import Ask, Cause, Consumes, Decider, derive
+from services.kernel.money import Money, zero
+from services.ledger.domain import STAGES, Entry, PostEntry, decide, evolve, lines
+
+
+def on_deposit_observed(observed: DepositObserved, cause: Cause) -> tuple[Ask, ...]:
+    """Cash is ours to explain, whatever anybody thinks of it."""
+    return _post(
+        "deposit.observed", cause, observed.observed_at, observed.transfer_id,
+        names={"partner": observed.partner},
+        amounts={"amount": observed.amount},
+    )  # fmt: skip
+
+
+def on_funding_confirmed(funded: FundingConfirmed, cause: Cause) -> tuple[Ask, ...]:
+    """The customer gets all that they sent; what is short or over inside the tolerance is ours."""
+    nothing = zero(funded.send.currency)
+    short = funded.send - funded.received if funded.received < funded.send else nothing
+    over = funded.received - funded.send if funded.send < funded.received else nothing
+    return _post(
+        "transfer.funding_confirmed", cause, funded.confirmed_at, funded.transfer_id,
+        names={"customer": str(funded.customer_id)},
+        amounts={"received": funded.received, "send": funded.send, "short": short, "over": over},
+    )  # fmt: skip
+
+
+def on_payout_initiated(initiated: PayoutInitiated, cause: Cause) -> tuple[Ask, ...]:
+    """Money may have left: the customer's is used, ours are fee and spread, the partner is owed the rest."""
+    return _post(
+        "transfer.payout_initiated", cause, initiated.initiated_at, initiated.transfer_id,
+        names={"customer": str(initiated.customer_id)},
+        amounts={
+            "send": initiated.send, "fee": initiated.fee, "spread": initiated.spread,
+            "converted": initiated.converted, "receive": initiated.receive,
+        },
+    )  # fmt: skip
+
+
+def on_payout_confirmed(confirmed: PayoutConfirmed, cause: Cause) -> tuple[Ask, ...]:
+    """The partner has paid from our float."""
+    return _post(
+        "payout.confirmed", cause, confirmed.confirmed_at, confirmed.transfer_id,
+        names={"partner": confirmed.partner},
+        amounts={"receive": confirmed.amount},
+    )  # fmt: skip
+
+
+CONSUMES: Consumes = {
+    DepositObserved: on_deposit_observed,
+    FundingConfirmed: on_funding_confirmed,
+    PayoutInitiated: on_payout_initiated,
+    PayoutConfirmed: on_payout_confirmed,
+}
+
+
+def _post(
+    kind: str,
+    cause: Cause,
+    caused_at: datetime,
+    transfer_id: UUID | None,
+    *,
+    names: Mapping[str, str],
+    amounts: Mapping[str, Money],
+) -> tuple[Ask, ...]:
+    """The entry of this cause and kind; none when no money moves."""
+    postings = lines(kind, names, amounts)
+    if not postings:
+        return ()
+    entry_id = derive("entry", cause.event_id, kind)
+    command = PostEntry(
+        entry_id=entry_id, kind=kind, cause_id=cause.event_id, transfer_id=transfer_id, lines=postings,
+        caused_at=caused_at,
+    )  # fmt: skip
+    return (Ask(entry_id, command),)
+
+
+def decider() -> Decider[Entry, PostEntry, LedgerEvent]:
+    """Journal entries. A record is keyed by its transfer, if it has one."""
+    return Decider(
+        category="entry",
+        decide=decide,
+        evolve=evolve,
+        commands=(PostEntry,),
+        events=EVENTS,
+        stages=STAGES,
+        key_of=lambda first: cast("EntryPosted", first).transfer_id or cast("EntryPosted", first).entry_id,
+        correlate=lambda event: cast("EntryPosted", event).transfer_id,
+    )

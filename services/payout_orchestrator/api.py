@@ -1,0 +1,177 @@
+"""HTTP in front of the payout domain: the partners' callbacks, and what staff look at. Decides nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import Field
+from starlette.responses import Response
+
+from services.kernel import metrics, tracing
+from services.kernel.bulk import ITEMS_MAX, commit
+from services.kernel.codec import encode
+from services.kernel.decider import Arrival, Ask, Meta, Outcome, Unit
+from services.kernel.engine import Engine
+from services.kernel.group_commit import GroupCommit
+from services.kernel.http import Reply, json_reply
+from services.kernel.problem import Problem
+from services.kernel.rejected import NotFound
+from services.kernel.routing import BULK_BYTES_MAX, Request, Router
+from services.kernel.strict_json import Body, parse, read_uuid
+from services.kernel.telemetry import logger
+from services.kernel.tokens import Principal, Tokens
+from services.kernel.webhook import HEADER, Signed, Verifier
+from services.payout_orchestrator.domain.commands import PayoutCommand
+
+CallbackReader = Callable[[object], PayoutCommand]
+_LOG = logger("payouts")
+
+
+class PayoutNotFound(NotFound):
+    """There is no such payout, or it belongs to somebody else."""
+
+
+class CallbackItem(Body):
+    """What a partner says of one payout; the words are ISO 20022 (ACSC settled, RJCT refused, ACSP in progress)."""
+
+    end_to_end_id: str
+    status: str
+    reason_code: str | None = None
+    reference: str | None = None
+    amount_minor: int | None = None
+    currency: str | None = None
+    settled_at: str | None = None
+
+
+class CallbackRequest(Body):
+    """Up to 500 payouts in one callback."""
+
+    payouts: Annotated[list[CallbackItem], Field(min_length=1, max_length=ITEMS_MAX)]
+
+
+class Callbacks:
+    """What the routes need: one object, built in __main__."""
+
+    def __init__(  # noqa: PLR0913 - each is a port
+        self,
+        commands: GroupCommit,
+        reads: Engine,
+        verifier: Verifier,
+        read: CallbackReader,
+        tenant: str,
+        now: Callable[[], float],
+        new_id: Callable[[], UUID],
+    ) -> None:
+        self._commands = commands
+        self._reads = reads
+        self._verifier = verifier
+        self._read = read
+        self._tenant = tenant
+        self._now = now
+        self._new_id = new_id
+        for partner in (*verifier.partners, "unknown"):
+            metrics.prepare_webhook(partner)
+
+    async def receive(self, signature: str | None, body: bytes) -> Response:
+        """Verify, keep the bytes, settle each item. 200 once all of it is committed."""
+        signed = self._verifier.verify(signature, body, int(self._now()))
+        if not signed.valid:
+            await self._keep(signed, body, signature, f"invalid_signature:{signed.fault}")
+            raise Problem(401, "webhook/invalid-signature", "The signature does not belong to these bytes, or is too old.")
+        try:
+            items = parse(body, CallbackRequest).payouts
+        except Problem:
+            await self._keep(signed, body, signature, "invalid_body")
+            raise
+        _LOG.info("Signature Verified", partner=signed.partner, key_id=signed.key_id, reference=f"{len(items)} payouts")
+        return await self._settle(signed, signature, body, items)
+
+    async def _settle(self, signed: Signed, signature: str | None, body: bytes, items: Sequence[CallbackItem]) -> Response:
+        keeping = self._arrival_unit(signed, body, signature, "accepted")
+        commands = [self._command(item) for item in items]
+        units = [self._unit(signed, command) for command in commands if command is not None]
+        outcomes = iter((await commit(self._commands, [keeping, *units]))[1:])
+        metrics.WEBHOOK_EVENTS.labels(signed.partner, "true", "true").inc()
+        results = [
+            {"end_to_end_id": item.end_to_end_id, "status": _said(next(outcomes)) if command is not None else "unreadable"}
+            for item, command in zip(items, commands, strict=True)
+        ]
+        return json_reply({"results": results})
+
+    def _command(self, item: CallbackItem) -> PayoutCommand | None:
+        try:
+            return self._read(item.model_dump())
+        except ValueError:
+            return None
+        except Exception as error:  # noqa: BLE001 - CallbackUnreadable: kept with the bytes, told to the partner
+            _LOG.warning("callback_unreadable", error=type(error).__name__)
+            return None
+
+    def _unit(self, signed: Signed, command: PayoutCommand) -> Unit:
+        return Unit((Ask(command.payout_id, command),), self._meta(signed, command.payout_id))
+
+    def _meta(self, signed: Signed, belongs: UUID) -> Meta:
+        return Meta(self._tenant, f"partner:{signed.partner}", belongs, None, None, tracing.traceparent())
+
+    async def _keep(self, signed: Signed, body: bytes, signature: str | None, verdict: str) -> None:
+        metrics.WEBHOOK_EVENTS.labels(signed.partner, str(signed.valid).lower(), "false").inc()
+        await commit(self._commands, [self._arrival_unit(signed, body, signature, verdict)])
+
+    def _arrival_unit(self, signed: Signed, body: bytes, signature: str | None, verdict: str) -> Unit:
+        arrival_id = self._new_id()
+        headers = json.dumps({HEADER: signature}).encode()
+        arrival = Arrival(arrival_id, signed.partner, "webhook", body, headers, verdict)
+        return Unit((), self._meta(signed, arrival_id), arrival=arrival)
+
+    async def find(self, payout_id: UUID, principal: Principal) -> dict[str, Any]:
+        """A payout of this customer, or any for staff. Raises PayoutNotFound."""
+        found = (await self._reads.heads([payout_id])).get(payout_id)
+        if found is None or found[0].tenant != principal.tenant or found[1] is None:
+            raise PayoutNotFound(payout_id)
+        head, payout = found
+        if payout.terms.customer_id != principal.subject and principal.roles.isdisjoint({"operator", "admin"}):
+            raise PayoutNotFound(payout_id)
+        return view(payout, head.version)
+
+
+def _said(outcome: Outcome) -> str:
+    if outcome.error is not None or outcome.refusal is not None:
+        return "failed"
+    return "accepted" if outcome.heads and outcome.heads[0].state is not None else "unmatched"
+
+
+def view(payout: Any, version: int) -> dict[str, Any]:
+    """A payout without the creditor; amounts in minor units."""
+    return {
+        "payout_id": payout.terms.payout_id,
+        "transfer_id": payout.terms.transfer_id,
+        "state": payout.state,
+        "version": version,
+        "amount_minor": payout.terms.amount.minor,
+        "currency": payout.terms.amount.currency,
+        "rail": payout.terms.rail,
+        "partner": payout.terms.partner,
+    }
+
+
+def routes(callbacks: Callbacks, tokens: Tokens) -> Router:
+    """/v1/webhooks/payout and /v1/payouts."""
+    router = Router()
+
+    @router.post("/v1/webhooks/payout", status=200, body=CallbackRequest, limit=BULK_BYTES_MAX)
+    async def post_callbacks(request: Request) -> Response:
+        """A partner tells what became of payouts, signed by X-Webhook-Signature."""
+        signatures = [value for name, value in request.scope["headers"] if name == HEADER.encode()]
+        signature = signatures[0].decode("latin-1") if len(signatures) == 1 else None
+        return await callbacks.receive(signature, await request.body())
+
+    @router.get("/v1/payouts/{payout_id}")
+    async def get_payout(request: Request) -> Response:
+        """A payout, without the creditor's data."""
+        principal = tokens.authenticate(request.headers)
+        return Reply((200, encode(await callbacks.find(read_uuid(request.path_params["payout_id"]), principal))))
+
+    return router

@@ -1,0 +1,122 @@
+"""What may be said to a payout. All of it is fact: it yields an event or nothing, and is never refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from services.kernel.money import Money
+from services.kernel.sealed import Sealed
+
+DeadlineName = Literal["approval", "lease", "settlement", "unknown_deadline"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RequestPayout:
+    """A funded transfer wants its money paid out."""
+
+    payout_id: UUID
+    transfer_id: UUID
+    customer_id: UUID
+    n: int
+    amount: Money
+    rail: str
+    partner: str
+    creditor_name: Sealed
+    creditor_account: Sealed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BeginSubmit:
+    """The intent of a call that sends: written before the first byte."""
+
+    payout_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BeginAsk:
+    """The intent of a call that asks: it changes nothing, so it writes nothing."""
+
+    payout_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordSent:
+    """The partner accepted the key, in whichever attempt."""
+
+    payout_id: UUID
+    partner_status: str
+    partner_reference: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordDeferred:
+    """Attempt `attempt` was provably not accepted."""
+
+    payout_id: UUID
+    attempt: int
+    reason: str
+    retry_after_seconds: int = 0  # the partner's wish
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordRefused:
+    """A definite no: to attempt `attempt`, or (None) by callback or poll."""
+
+    payout_id: UUID
+    reason_code: str
+    attempt: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordUnknown:
+    """No usable answer to attempt `attempt`, or (None) a callback or poll that we cannot read."""
+
+    payout_id: UUID
+    reason: str
+    attempt: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordNotKnown:
+    """Asked at `asked_at` or later, the partner does not know our key."""
+
+    payout_id: UUID
+    asked_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordPending:
+    """Asked or told: accepted, not settled yet."""
+
+    payout_id: UUID
+    partner_status: str
+    partner_reference: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConfirmPayout:
+    """Callback or poll: the creditor has `amount`."""
+
+    payout_id: UUID
+    amount: Money
+    partner_reference: str
+    settled_at: datetime | None  # None: the partner named no time, ours is taken
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PassDeadline:
+    """A wake of that name is due. Stale when the payout has moved on."""
+
+    payout_id: UUID
+    name: DeadlineName
+
+
+Fact = RecordSent | RecordDeferred | RecordRefused | RecordUnknown | RecordNotKnown | RecordPending | ConfirmPayout
+PayoutCommand = RequestPayout | BeginSubmit | BeginAsk | Fact | PassDeadline
+COMMANDS = (
+    RequestPayout, BeginSubmit, BeginAsk, RecordSent, RecordDeferred, RecordRefused, RecordUnknown, RecordNotKnown,
+    RecordPending, ConfirmPayout, PassDeadline,
+)  # fmt: skip

@@ -1,0 +1,414 @@
+"""The bank's adapter against a real HTTP server: every rung of the error map."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+import services.payout_orchestrator.domain.commands as c
+from services.kernel.money import Money, iso4217
+from services.payout_orchestrator.adapters import bank
+from services.payout_orchestrator.ports import (
+    Accepted,
+    Deferred,
+    Instruction,
+    NotKnown,
+    Pending,
+    Refused,
+    Settled,
+    Unknown,
+)
+
+ETB = iso4217("ETB")
+ONE, TWO = UUID(int=1), UUID(int=2)
+SETTLED_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass
+class Bank:
+    """Answers every request with `reply`, and remembers what it was asked."""
+
+    url: str = ""
+    reply: Handler | None = None
+    asked: list[tuple[str, str | None, Any]] = field(default_factory=list)
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append((request.path, request.headers.get("Authorization"), await request.json()))
+        assert self.reply is not None
+        return await self.reply(request)
+
+    def answers(self, *results: Any, status: int = 200) -> None:
+        self.says(json.dumps({"results": results}).encode(), status=status)
+
+    def says(self, body: bytes = b"", *, status: int = 200, headers: dict[str, str] | None = None) -> None:
+        async def reply(request: web.Request) -> web.StreamResponse:
+            return web.Response(status=status, body=body, headers=headers, content_type="application/json")
+
+        self.reply = reply
+
+
+@pytest.fixture
+async def partner() -> AsyncIterator[Bank]:
+    served = Bank()
+    app = web.Application()
+    app.router.add_post("/bank/payments/{call}", served.serve)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    served.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield served
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as opened:
+        yield opened
+
+
+@pytest.fixture
+def rail(partner: Bank, session: aiohttp.ClientSession) -> bank.BankRail:
+    return bank.BankRail(session, partner.url + "/", "s3cret", timeout_seconds=1)
+
+
+def instruction(payout_id: UUID = ONE) -> Instruction:
+    return Instruction(
+        payout_id=payout_id, amount=Money(2_000_000, ETB), creditor_name="Abebe Bikila", creditor_account="ET01",
+        remittance_information="transfer",
+    )  # fmt: skip
+
+
+def result(payout_id: UUID = ONE, **fields: Any) -> dict[str, Any]:
+    return {"end_to_end_id": str(payout_id), "status": "ACSP", "reason_code": None, "reference": "B-1"} | fields
+
+
+SETTLED = result(status="ACSC", amount_minor=2_000_000, currency="ETB", settled_at="2026-03-01T12:00:00Z")
+
+
+async def submitted(rail: bank.BankRail) -> Any:
+    (verdict,) = await rail.submit([instruction()])
+    return verdict
+
+
+async def asked(rail: bank.BankRail) -> Any:
+    (verdict,) = await rail.status([ONE])
+    return verdict
+
+
+# what is sent
+
+
+async def test_payments_go_out_in_one_request_as_the_bank_wants_them(rail: bank.BankRail, partner: Bank) -> None:
+    partner.answers(result(), result(TWO))
+    await rail.submit([instruction(), instruction(TWO)])
+    ((path, authorization, body),) = partner.asked
+    assert (path, authorization) == ("/bank/payments/bulk", "Bearer s3cret")
+    assert [one["end_to_end_id"] for one in body["payments"]] == [str(ONE), str(TWO)]
+    assert body["payments"][0] == {
+        "end_to_end_id": str(ONE), "amount_minor": 2_000_000, "currency": "ETB", "creditor_name": "Abebe Bikila",
+        "creditor_account": "ET01", "remittance_information": "transfer",
+    }  # fmt: skip
+
+
+async def test_questions_go_out_in_one_request(rail: bank.BankRail, partner: Bank) -> None:
+    partner.answers()
+    await rail.status([ONE, TWO])
+    assert partner.asked == [
+        ("/bank/payments/status", "Bearer s3cret", {"end_to_end_ids": [str(ONE), str(TWO)]}),
+    ]
+
+
+async def test_no_request_is_larger_than_the_bank_allows(rail: bank.BankRail, partner: Bank) -> None:
+    partner.answers()
+    verdicts = await rail.submit([instruction(uuid4()) for _ in range(501)])
+    assert sorted(len(body["payments"]) for _, _, body in partner.asked) == [1, 500]
+    assert len(verdicts) == 501
+
+
+async def test_nothing_to_send_is_not_sent(rail: bank.BankRail, partner: Bank) -> None:
+    assert (list(await rail.submit([])), list(await rail.status([])), partner.asked) == ([], [], [])
+
+
+# good answers to a submission
+
+
+@pytest.mark.parametrize("status", ["ACCP", "ACSP", "PDNG"])
+async def test_in_progress_is_accepted(rail: bank.BankRail, partner: Bank, status: str) -> None:
+    partner.answers(result(status=status))
+    assert await submitted(rail) == Accepted(status, "B-1")
+
+
+async def test_rejected_is_refused_with_the_code_as_received(rail: bank.BankRail, partner: Bank) -> None:
+    partner.answers(result(status="RJCT", reason_code="AC04", reference=None))
+    assert await submitted(rail) == Refused("AC04")
+
+
+async def test_rejected_without_a_code_is_still_refused(rail: bank.BankRail, partner: Bank) -> None:
+    partner.answers(result(status="RJCT", reference=None))
+    assert await submitted(rail) == Refused("none given")
+
+
+async def test_rejected_as_a_duplicate_is_unknown_because_the_first_one_may_be_paid(
+    rail: bank.BankRail, partner: Bank
+) -> None:
+    partner.answers(result(status="RJCT", reason_code="DUPL"))
+    assert await submitted(rail) == Unknown("duplicate")
+
+
+async def test_answers_are_matched_by_id_and_not_by_place(rail: bank.BankRail, partner: Bank) -> None:
+    partner.answers(result(uuid4()), result(TWO, reference="second"), result(ONE, reference="first"))
+    verdicts = await rail.submit([instruction(), instruction(TWO)])
+    assert list(verdicts) == [Accepted("ACSP", "first"), Accepted("ACSP", "second")]
+
+
+# wrong content: unknown for that item alone
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        result(status="ACSC"), result(status="WHAT"), result(reference=None), result(reference=7), {"status": "ACSP"},
+        result(status="x" * 141), "text", None,
+    ],
+)  # fmt: skip
+async def test_an_item_that_cannot_be_used_leaves_its_neighbour_alone(
+    rail: bank.BankRail, partner: Bank, wrong: Any
+) -> None:
+    partner.answers(wrong, result(TWO))
+    first, second = await rail.submit([instruction(), instruction(TWO)])
+    assert isinstance(first, Unknown)
+    assert second == Accepted("ACSP", "B-1")
+
+
+async def test_a_payment_missing_in_the_answer_is_unknown(rail: bank.BankRail, partner: Bank) -> None:
+    partner.answers(result(TWO))
+    first, second = await rail.submit([instruction(), instruction(TWO)])
+    assert (first, second) == (Unknown("missing in the answer"), Accepted("ACSP", "B-1"))
+
+
+async def test_two_different_answers_about_one_payment_are_none(rail: bank.BankRail, partner: Bank) -> None:
+    partner.answers(result(), result(status="RJCT", reason_code="AC04"), result())
+    assert await submitted(rail) == Unknown("two answers")
+
+
+async def test_the_same_answer_twice_is_one(rail: bank.BankRail, partner: Bank) -> None:
+    partner.answers(result(), result())
+    assert await submitted(rail) == Accepted("ACSP", "B-1")
+
+
+# wrong answers as a whole
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"null", b"[]", b"{}", b'{"results": 7}', b"<html>", b"\xff\xfe", b"[" * 100_000, b'{"results": [' * 9],
+)
+async def test_a_2xx_with_another_content_is_unknown(rail: bank.BankRail, partner: Bank, body: bytes) -> None:
+    partner.says(body)
+    assert await submitted(rail) == Unknown("answer unreadable")
+
+
+async def test_an_endless_answer_is_unknown(rail: bank.BankRail, partner: Bank) -> None:
+    partner.says(b" " * (bank.ANSWER_BYTES_MAX + 1))
+    assert isinstance(await submitted(rail), Unknown)
+
+
+async def test_an_answer_of_the_longest_length_is_read(rail: bank.BankRail, partner: Bank) -> None:
+    body = json.dumps({"results": [result()]}).encode()
+    partner.says(body.ljust(bank.ANSWER_BYTES_MAX))
+    assert await submitted(rail) == Accepted("ACSP", "B-1")
+
+
+@pytest.mark.parametrize("status", [201, 202])
+async def test_any_2xx_with_the_content_counts(rail: bank.BankRail, partner: Bank, status: int) -> None:
+    partner.answers(result(), status=status)
+    assert await submitted(rail) == Accepted("ACSP", "B-1")
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 413, 415, 422, 429])
+async def test_a_refusal_of_the_whole_call_is_provably_not_accepted(
+    rail: bank.BankRail, partner: Bank, status: int
+) -> None:
+    partner.says(status=status)
+    assert await submitted(rail) == Deferred(f"HTTP {status}")
+
+
+@pytest.mark.parametrize("status", [302, 408, 409, 425, 500, 502, 503, 504])
+async def test_any_other_status_is_unknown(rail: bank.BankRail, partner: Bank, status: int) -> None:
+    partner.says(status=status, headers={"Location": "/elsewhere"})
+    assert await submitted(rail) == Unknown(f"HTTP {status}")
+
+
+async def test_unavailable_with_a_time_to_come_back_is_deferred_until_then(rail: bank.BankRail, partner: Bank) -> None:
+    partner.says(status=503, headers={"Retry-After": "17"})
+    assert await submitted(rail) == Deferred("HTTP 503", 17)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("3600", 3600), ("3601", 3600), ("Wed, 21 Oct 2026 07:28:00 GMT", 0), ("-1", 0), ("9" * 5000, 0), ("", 0)],
+)
+async def test_a_time_to_come_back_is_bounded(rail: bank.BankRail, partner: Bank, text: str, seconds: int) -> None:
+    partner.says(status=429, headers={"Retry-After": text})
+    assert await submitted(rail) == Deferred("HTTP 429", seconds)
+
+
+async def test_a_whole_bulk_gets_the_verdict_of_its_call(rail: bank.BankRail, partner: Bank) -> None:
+    partner.says(status=500)
+    assert list(await rail.submit([instruction(), instruction(TWO)])) == [Unknown("HTTP 500")] * 2
+
+
+# the line
+
+
+async def test_a_refused_connection_is_provably_not_accepted(session: aiohttp.ClientSession) -> None:
+    with socket.socket() as taken:  # bound and never listening: nobody else can listen there meanwhile
+        taken.bind(("127.0.0.1", 0))
+        away = bank.BankRail(session, f"http://127.0.0.1:{taken.getsockname()[1]}", "key", timeout_seconds=1)
+        assert await submitted(away) == Deferred("not connected: ClientConnectorError")
+
+
+async def test_a_name_that_does_not_resolve_is_provably_not_accepted(session: aiohttp.ClientSession) -> None:
+    away = bank.BankRail(session, "http://bank.invalid", "key", timeout_seconds=5)
+    assert isinstance(await submitted(away), Deferred)
+
+
+async def test_a_timeout_after_sending_is_unknown(rail: bank.BankRail, partner: Bank) -> None:
+    async def hang(request: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(5)
+        return web.Response()
+
+    partner.reply = hang
+    assert await submitted(rail) == Unknown("no answer: TimeoutError")
+
+
+async def cut(request: web.Request) -> web.StreamResponse:
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+async def test_a_reset_after_sending_is_unknown(rail: bank.BankRail, partner: Bank) -> None:
+    partner.reply = cut
+    assert isinstance(await submitted(rail), Unknown)
+
+
+async def test_a_reset_on_a_kept_connection_is_unknown_and_not_sent_again_by_the_client(
+    rail: bank.BankRail, partner: Bank
+) -> None:
+    partner.answers(result())
+    assert await submitted(rail) == Accepted("ACSP", "B-1")
+    partner.reply = cut
+    assert isinstance(await submitted(rail), Unknown)
+    assert len(partner.asked) == 2
+
+
+async def test_a_cut_answer_is_unknown(rail: bank.BankRail, partner: Bank) -> None:
+    async def half(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "500"})
+        await response.prepare(request)
+        await response.write(b'{"results": [')
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    partner.reply = half
+    assert await submitted(rail) == Unknown("no answer: ClientPayloadError")
+
+
+# answers to a question
+
+
+async def test_settled_carries_amount_reference_and_time(rail: bank.BankRail, partner: Bank) -> None:
+    partner.answers(SETTLED)
+    assert await asked(rail) == Settled(Money(2_000_000, ETB), "B-1", SETTLED_AT)
+
+
+async def test_settled_may_come_without_a_time(rail: bank.BankRail, partner: Bank) -> None:
+    partner.answers({name: value for name, value in SETTLED.items() if name != "settled_at"} | {"status": "ACCC"})
+    assert await asked(rail) == Settled(Money(2_000_000, ETB), "B-1", None)
+
+
+@pytest.mark.parametrize("status", ["ACSP", "ACCP", "PDNG"])
+async def test_in_progress_is_pending(rail: bank.BankRail, partner: Bank, status: str) -> None:
+    partner.answers(result(status=status))
+    assert await asked(rail) == Pending(status, "B-1")
+
+
+async def test_not_found_is_not_known(rail: bank.BankRail, partner: Bank) -> None:
+    partner.answers({"end_to_end_id": str(ONE), "status": "NOT_FOUND"})
+    assert await asked(rail) == NotKnown()
+
+
+async def test_rejected_when_asked_is_refused(rail: bank.BankRail, partner: Bank) -> None:
+    partner.answers(result(status="RJCT", reason_code="AM04"))
+    assert await asked(rail) == Refused("AM04")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"amount_minor": None}, {"amount_minor": -1}, {"amount_minor": 10**16}, {"amount_minor": 2_000_000.0},
+        {"amount_minor": "2000000"}, {"currency": None}, {"currency": "etb"}, {"currency": "XXX"}, {"reference": None},
+        {"settled_at": "2026-03-01T12:00:00"}, {"settled_at": "yesterday"}, {"status": "WHAT"},
+    ],
+)  # fmt: skip
+async def test_settled_without_a_usable_amount_is_not_settled(
+    rail: bank.BankRail, partner: Bank, wrong: dict[str, Any]
+) -> None:
+    partner.answers(SETTLED | wrong)
+    assert isinstance(await asked(rail), Unknown)
+
+
+async def test_no_answer_to_a_question_is_unknown(rail: bank.BankRail, partner: Bank) -> None:
+    partner.says(status=500)
+    assert await asked(rail) == Unknown("HTTP 500")
+
+
+# callbacks
+
+
+@pytest.mark.parametrize(
+    ("item", "command"),
+    [
+        (
+            SETTLED,
+            c.ConfirmPayout(
+                payout_id=ONE, amount=Money(2_000_000, ETB), partner_reference="B-1", settled_at=SETTLED_AT
+            ),
+        ),
+        (
+            result(status="RJCT", reason_code="AC01", amount_minor=1, currency="ETB"),
+            c.RecordRefused(payout_id=ONE, reason_code="AC01"),
+        ),
+        (result(), c.RecordPending(payout_id=ONE, partner_status="ACSP", partner_reference="B-1")),
+        (result(status="WHAT"), c.RecordUnknown(payout_id=ONE, reason="callback with status WHAT")),
+        (result(status="NOT_FOUND"), c.RecordUnknown(payout_id=ONE, reason="callback with status NOT_FOUND")),
+        (
+            result(status="RJCT", reason_code="DUPL"),
+            c.RecordUnknown(payout_id=ONE, reason="callback with status RJCT"),
+        ),
+        (SETTLED | {"amount_minor": None}, c.RecordUnknown(payout_id=ONE, reason="callback with status ACSC")),
+    ],
+)
+def test_a_callback_item_is_a_fact_about_its_payout(item: Any, command: c.PayoutCommand) -> None:
+    assert bank.callback_command(item) == command
+
+
+@pytest.mark.parametrize(
+    "item", [None, "text", {}, {"status": "ACSC"}, result(status=7), SETTLED | {"end_to_end_id": "not-an-id"}]
+)
+def test_a_callback_item_without_payout_or_status_is_refused(item: Any) -> None:
+    with pytest.raises(bank.CallbackUnreadable):
+        bank.callback_command(item)
