@@ -151,7 +151,7 @@ class Engine:
         looks, under the same locks, for an event of the earlier one.
         """
         started = time.monotonic()
-        attempts: list[tuple[UUID, list[Outcome], Write]] = []
+        attempts: dict[UUID, tuple[list[Outcome], Write]] = {}  # those whose commit may have happened
         for number in range(1_000_000):
             try:
                 outcomes, write = await self._attempt(intake, attempts)
@@ -168,21 +168,20 @@ class Engine:
         raise AssertionError("unreachable")
 
     async def _attempt(
-        self, intake: Intake, attempts: list[tuple[UUID, list[Outcome], Write]]
+        self, intake: Intake, attempts: dict[UUID, tuple[list[Outcome], Write]]
     ) -> tuple[list[Outcome], Write]:
         wanted = intake.wanted()
-        wanted.events = tuple(event_id for event_id, _, _ in attempts)
+        wanted.events = tuple(attempts)
         async with self.store.transaction() as transaction:
             known = await transaction.read(wanted)
             if known.committed:
-                _, outcomes, write = attempts[-1]
-                return outcomes, write
+                return attempts[known.committed]
             batch = Batch(self, known, await self._fold_anew(transaction, known))
             outcomes = intake.decide(known, batch.decide, batch.write)
             write = batch.finished()
-            if batch.first_event:
-                attempts[:] = [(batch.first_event, outcomes, write)]
             await transaction.write(write)
+            if batch.first_event:
+                attempts[batch.first_event] = (outcomes, write)  # from here on its commit may happen, heard of or not
         return outcomes, write
 
     async def _fold_anew(self, transaction: Transaction, known: Known) -> dict[UUID, Any]:

@@ -337,7 +337,7 @@ def _known(rows: Sequence[Any]) -> Known:
             case "k":
                 known.requests[(first, second, third)] = StoredAnswer(some.decode(), number, more)
             case "e":
-                known.committed = True
+                known.committed = row_id
             case _:
                 pass
     return known

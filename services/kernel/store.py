@@ -101,7 +101,7 @@ class Known:
     accounts: dict[str, Any] = field(default_factory=dict)
     effects: dict[UUID, int] = field(default_factory=dict)  # id -> fence
     cursors: dict[tuple[str, UUID], Cursor] = field(default_factory=dict)
-    committed: bool = False  # an event of an earlier attempt is there
+    committed: UUID | None = None  # the event of an earlier attempt that is there
 
 
 @dataclass(slots=True)
