@@ -434,9 +434,14 @@ class PostgresOutbox:
                      e.data, e.meta, e.occurred_at, e.recorded_at, e.prev_hash, e.hash
               FROM (SELECT global_seq, topic FROM outbox WHERE stuck_at IS NULL ORDER BY global_seq LIMIT $1) o
               CROSS JOIN LATERAL (SELECT * FROM event WHERE event.global_seq = o.global_seq) e
-              WHERE NOT ($2 AND e.stream_id IN (SELECT s.stream_id FROM outbox b JOIN event s USING (global_seq)
-                                                WHERE b.stuck_at IS NOT NULL))
               ORDER BY o.global_seq"""
+    # rare and slower: streams that are stuck are left out before the batch is counted, or they would fill it
+    TAKE_PAST_STUCK = TAKE.replace(
+        "outbox WHERE stuck_at IS NULL",
+        """outbox JOIN event v USING (global_seq) WHERE stuck_at IS NULL
+               AND v.stream_id NOT IN (SELECT s.stream_id FROM outbox b JOIN event s USING (global_seq)
+                                       WHERE b.stuck_at IS NOT NULL)""",
+    )
     LEAD = "SELECT pg_try_advisory_lock(hashtextextended('corridor relay ' || current_schema(), 0))"
     STUCK = "UPDATE outbox SET stuck_at = now() WHERE global_seq = ANY($1)"
     HAS_STUCK = "SELECT EXISTS (SELECT 1 FROM outbox WHERE stuck_at IS NOT NULL)"
@@ -456,7 +461,8 @@ class PostgresOutbox:
 
     async def take(self, limit: int) -> list[StoredEvent]:
         """The first `limit` events by global sequence; each found by its key, never by a walk along the event index."""
-        return [StoredEvent(*row) for row in await self._held().fetch(self.TAKE, limit, self._has_stuck)]
+        take = self.TAKE_PAST_STUCK if self._has_stuck else self.TAKE
+        return [StoredEvent(*row) for row in await self._held().fetch(take, limit)]
 
     async def delete(self, sequences: Sequence[int]) -> None:
         """They are acknowledged."""
