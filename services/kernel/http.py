@@ -1,0 +1,155 @@
+"""A service's HTTP from its parts: routes, health, version, metrics, documentation, and the layers in front of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from services.kernel import metrics, tracing
+from services.kernel.decider import Answer, Meta, Outcome
+from services.kernel.edge import Edge
+from services.kernel.health import Health
+from services.kernel.problem import CONTENT_TYPE, Headers, internal_error, rejection
+from services.kernel.routing import Endpoint, Request, Route, Router, Table
+from services.kernel.settings import Kernel
+from services.kernel.tokens import Principal
+
+HEALTH_PATHS = ("/healthz", "/readyz", "/health/ready", "/api/health", "/v1/health")
+_JSON = (b"content-type", b"application/json")
+_PROBLEM = (b"content-type", CONTENT_TYPE)
+_NO_STORE = (b"cache-control", b"no-store")
+_REPLAYED = (b"idempotency-replayed", b"true")
+_PARAMETER = re.compile(r"{(\w+)(?::path)?}")
+
+
+class Reply(Response):
+    """A JSON answer from bytes that stand already; a problem when its status says so."""
+
+    def __init__(self, answer: Answer, headers: Headers = ()) -> None:
+        """`headers` in lower case, beside content-type, content-length and cache-control."""
+        self.status_code, self.body = answer
+        self.background = None
+        kind = _JSON if self.status_code < 400 else _PROBLEM
+        self.raw_headers = [kind, (b"content-length", b"%d" % len(self.body)), _NO_STORE, *headers]
+
+
+def reply(outcome: Outcome) -> Reply:
+    """The answer to a unit: the one that was made for it, or its refusal. Raises Problem 500 for a bug of ours."""
+    replayed = (_REPLAYED,) if outcome.replayed else ()
+    if outcome.answer is not None:
+        return Reply(outcome.answer, replayed)
+    if outcome.refusal is not None:
+        return Reply(rejection(outcome.refusal), replayed)
+    raise outcome.error or internal_error()
+
+
+def json_reply(value: Any, status: int = 200, headers: Headers = ()) -> Reply:
+    """`value` (dicts, lists, dataclasses, UUID, datetime, int, str) as JSON."""
+    return Reply((status, msgspec.json.encode(value)), headers)
+
+
+def meta(principal: Principal, reason: str | None = None) -> Meta:
+    """Who asks, for the events that follow. They belong together by the trace, unless the decider correlates better."""
+    trace = tracing.current() or tracing.begin()
+    correlation = UUID(trace.trace_id)
+    return Meta(principal.tenant, str(principal.subject), correlation, None, reason, trace.header)
+
+
+class App(FastAPI):
+    """FastAPI for documentation and rare routes; the service's own routes are answered by the table in front of it."""
+
+    def __init__(self, service: str, routes: Sequence[Route], cors_allow_origins: Sequence[str]) -> None:
+        """Routes are also made known to FastAPI, for `/openapi.json` alone."""
+        super().__init__(title=service, docs_url=None, redoc_url=None, redirect_slashes=False)
+        for route in routes:
+            _document(self, route)
+        self.edge: ASGIApp = Edge(Table(routes, otherwise=AsyncExitStackMiddleware(self.router)))
+        if cors_allow_origins:
+            self.edge = CORSMiddleware(
+                self.edge, allow_origins=list(cors_allow_origins), allow_methods=["*"], allow_headers=["*"]
+            )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """HTTP goes past FastAPI's own layers."""
+        scope["app"] = self
+        await (self.edge if scope["type"] == "http" else self.router)(scope, receive, send)
+
+
+def create_app(settings: Kernel, routers: Iterable[Router], health: Health | None = None) -> App:
+    """The ASGI application of a service, with its probes."""
+    health = health or Health()
+    routes = [route for router in routers for route in router.routes]
+    return App(settings.service, [*routes, *_probes(settings, health)], settings.cors_allow_origins)
+
+
+def probe_app(settings: Kernel, health: Health) -> App:
+    """Only the probes, for a process that serves nobody else."""
+    return create_app(settings, (), health)
+
+
+def _probes(settings: Kernel, health: Health) -> list[Route]:
+    router = Router()
+    version = {
+        "service": settings.service,
+        "release_id": settings.release_id,
+        "git_sha": settings.release_sha,
+        "colour": settings.colour,
+        "environment": settings.env,
+    }
+
+    async def get_version(_request: Request) -> Response:
+        """What runs here; a smoke test compares it with what it deployed."""
+        return json_reply(version)
+
+    async def get_metrics(_request: Request) -> Response:
+        """Prometheus's text format."""
+        return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+
+    router.get("/version")(get_version)
+    router.get("/metrics")(get_metrics)
+    for path in HEALTH_PATHS:
+        router.get(path)(_health(path, health))
+    return router.routes
+
+
+def _health(path: str, health: Health) -> Endpoint:
+    async def get_health(_request: Request) -> Response:
+        """Liveness on /healthz (200 while the process lives), readiness on the others (503 when not ready)."""
+        report = await health.report()
+        if path == "/healthz":
+            return json_reply(report | {"ok": True})
+        if path == "/v1/health":
+            report |= dict(health.extra())
+        return json_reply(report, 200 if report["ready"] else 503)
+
+    return get_health
+
+
+def _document(app: FastAPI, route: Route) -> None:
+    """Tell FastAPI's OpenAPI of a route that it will never be asked for."""
+    extra: dict[str, Any] = {
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in _PARAMETER.findall(route.path)
+        ]
+    }
+    if route.body is not None:
+        schema = route.body.model_json_schema(ref_template="#/components/schemas/{model}")
+        extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    responses: Mapping[int | str, dict[str, Any]] = {route.status: {"model": route.reply}} if route.reply else {}
+    name = getattr(route.endpoint, "__name__", "endpoint")
+    app.router.add_api_route(
+        route.path, route.endpoint, methods=[route.method], name=name, status_code=route.status,
+        response_model=None, responses=dict(responses), openapi_extra=extra,
+        operation_id=re.sub(r"\W+", "_", f"{route.method}{route.path}").strip("_").lower(),
+    )  # fmt: skip

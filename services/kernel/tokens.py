@@ -1,0 +1,153 @@
+"""Who is calling: HS256 bearer tokens with key ids, checked once and remembered until they end."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+import jwt
+from jwt.warnings import InsecureKeyLengthWarning
+
+from services.kernel.problem import Problem
+from services.kernel.settings import Kernel, Secret
+from services.kernel.strict_json import PLAIN_UUID
+
+ISSUER = "corridor"
+AUDIENCE = "corridor"
+ALGORITHM = "HS256"
+REMEMBERED_MAX = 10_000
+TOKEN_CHARS_MAX = 4_096
+EARLY_SECONDS = 5  # two machines of ours do not have the same clock
+_REQUIRED = ["iss", "aud", "exp", "nbf", "sub"]
+_HEADERS = frozenset({"alg", "kid", "typ"})  # jku, jwk, x5u and crit bring keys or rules of the caller's choice
+
+warnings.filterwarnings("ignore", category=InsecureKeyLengthWarning)  # the runbook's minimum is 16; settings hold it
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks, for which tenant, and what they may do."""
+
+    subject: UUID
+    tenant: str
+    roles: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """One secret with the id under which tokens name it."""
+
+    key_id: str
+    secret: Secret
+
+    @classmethod
+    def of(cls, secret: Secret, key_id: str | None = None) -> SigningKey:
+        """Without an explicit id: the first 8 hex of the secret's SHA-256."""
+        return cls(key_id or hashlib.sha256(secret.reveal().encode()).hexdigest()[:8], secret)
+
+
+def token_invalid() -> Problem:
+    """401. One answer for every fault of a token: which one it was would help only a forger."""
+    challenge = (b"www-authenticate", b'Bearer realm="corridor", error="invalid_token"')
+    return Problem(401, "token-invalid", "A valid bearer token is needed.", headers=(challenge,))
+
+
+def require(principal: Principal, *roles: str) -> None:
+    """Raises Problem 403 unless the principal has one of `roles`."""
+    if principal.roles.isdisjoint(roles):
+        raise Problem(403, "forbidden", "The role of the caller does not allow this.")
+
+
+class Tokens:
+    """Issues under the first key; verifies under all of them (two while a secret is being replaced)."""
+
+    def __init__(self, *keys: SigningKey, now: Callable[[], float] = time.time) -> None:
+        """`now` gives seconds since 1970."""
+        self._current = keys[0]
+        self._secrets = {key.key_id: key.secret.reveal() for key in keys}
+        self._now = now
+        self._verified: OrderedDict[str, tuple[Principal, float]] = OrderedDict()
+
+    @classmethod
+    def from_settings(cls, settings: Kernel) -> Tokens:
+        """The current secret, and the previous one while it is still named."""
+        keys = [SigningKey.of(settings.jwt_secret, settings.jwt_key_id)]
+        if settings.jwt_secret_previous is not None:
+            keys.append(SigningKey.of(settings.jwt_secret_previous, settings.jwt_key_id_previous))
+        return cls(*keys)
+
+    def issue(self, principal: Principal, ttl_seconds: int) -> str:
+        """An access token that ends after `ttl_seconds`."""
+        at = int(self._now())
+        claims = {
+            "iss": ISSUER, "aud": AUDIENCE, "typ": "access", "jti": uuid4().hex,
+            "sub": str(principal.subject), "tenant": principal.tenant, "roles": sorted(principal.roles),
+            "iat": at, "nbf": at, "exp": at + ttl_seconds,
+        }  # fmt: skip
+        secret = self._secrets[self._current.key_id]
+        return jwt.encode(claims, secret, algorithm=ALGORITHM, headers={"kid": self._current.key_id})
+
+    def authenticate(self, headers: Mapping[str, str]) -> Principal:
+        """The caller, from `Authorization: Bearer`. Raises Problem 401."""
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise token_invalid()
+        return self.verify(token.strip())
+
+    def verify(self, token: str) -> Principal:
+        """The principal of a token that is valid now. Raises Problem 401."""
+        known = self._verified.get(token)
+        if known is not None:
+            principal, expires = known
+            if self._now() < expires:
+                self._verified.move_to_end(token)
+                return principal
+            del self._verified[token]
+            raise token_invalid()
+        try:
+            return self._remember(token, self._claims(token))
+        except (jwt.PyJWTError, ValueError, KeyError, TypeError):
+            raise token_invalid() from None
+
+    def _claims(self, token: str) -> dict[str, object]:
+        if len(token) > TOKEN_CHARS_MAX:
+            raise token_invalid()
+        header = jwt.get_unverified_header(token)
+        if not _HEADERS.issuperset(header):
+            raise token_invalid()
+        # the times are compared below: PyJWT would ask the machine's clock and not ours
+        return jwt.decode(
+            token, self._secrets[header["kid"]], algorithms=[ALGORITHM], audience=AUDIENCE, issuer=ISSUER,
+            options={"require": _REQUIRED, "verify_exp": False, "verify_nbf": False, "verify_iat": False},
+        )  # fmt: skip
+
+    def _remember(self, token: str, claims: dict[str, object]) -> Principal:
+        match claims:
+            case {
+                "typ": "access",
+                "sub": str(subject),
+                "tenant": str(tenant),
+                "roles": list(roles),
+                "nbf": int(begins),
+                "exp": int(expires),
+            }:
+                principal = Principal(_subject(subject), tenant, frozenset(str(role) for role in roles))
+            case _:
+                raise token_invalid()
+        if not (tenant and begins - EARLY_SECONDS <= self._now() < expires):
+            raise token_invalid()
+        self._verified[token] = (principal, expires)
+        if len(self._verified) > REMEMBERED_MAX:
+            self._verified.popitem(last=False)
+        return principal
+
+
+def _subject(text: str) -> UUID:
+    if not PLAIN_UUID.fullmatch(text):
+        raise token_invalid()
+    return UUID(text)
