@@ -103,6 +103,7 @@ class PayoutInitiated:
     converted: Money
     receive: Money
     initiated_at: datetime
+    rail: str = "bank"  # decides how long settlement may take
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

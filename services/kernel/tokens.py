@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import jwt
 from jwt.warnings import InsecureKeyLengthWarning
 
+from services.kernel.decider import derive
 from services.kernel.problem import Problem
 from services.kernel.settings import Kernel, Secret
 from services.kernel.strict_json import PLAIN_UUID
@@ -151,3 +152,24 @@ def _subject(text: str) -> UUID:
     if not PLAIN_UUID.fullmatch(text):
         raise token_invalid()
     return UUID(text)
+
+
+class ServiceToken:
+    """The token with which one service calls another: role `service`, made anew before it ends."""
+
+    TTL_SECONDS = 3_600
+    RENEW_SECONDS = 600  # before its end
+
+    def __init__(self, tokens: Tokens, service: str, tenant: str, now: Callable[[], float] = time.time) -> None:
+        """`service` names the caller; its subject follows from the name."""
+        self._tokens = tokens
+        self._principal = Principal(derive("service", service), tenant, frozenset({"service"}))
+        self._now = now
+        self._token, self._until = "", 0.0
+
+    def __call__(self) -> str:
+        """A token that is good for some minutes yet."""
+        if self._now() > self._until - self.RENEW_SECONDS:
+            self._token = self._tokens.issue(self._principal, self.TTL_SECONDS)
+            self._until = self._now() + self.TTL_SECONDS
+        return self._token

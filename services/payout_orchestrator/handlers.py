@@ -143,8 +143,8 @@ class SubmitPayout:
         return [_asked(stage, by_id.get(stage.terms.payout_id, closed)) for stage in stages]
 
     async def _instructions(self, stages: Sequence[Submitting]) -> list[Instruction | None]:
-        names = [stage.terms.creditor_name for stage in stages]
-        accounts = [stage.terms.creditor_account for stage in stages]
+        names = [(stage.terms.creditor_name, "name") for stage in stages]
+        accounts = [(stage.terms.creditor_account, "account") for stage in stages]
         opened = await self._opener.open_many(names + accounts)  # one question to the vault
         pairs = zip(opened[: len(stages)], opened[len(stages) :], strict=True)
         return [_instruction(stage, *pair) for stage, pair in zip(stages, pairs, strict=True)]

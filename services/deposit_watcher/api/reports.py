@@ -1,0 +1,207 @@
+"""A partner's report of money, from raw bytes to units of the engine: the same judgement for HTTP and for Kafka.
+
+Size first, signature second, parse last. Every arrival is kept with its verdict, refused ones within a budget of bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from contracts.deposit.v1 import DepositReferenceMismatched
+from services.deposit_watcher.domain.commands import content_of
+from services.deposit_watcher.handlers import observe
+from services.kernel import metrics
+from services.kernel.bulk import ITEMS_MAX
+from services.kernel.codec import encode
+from services.kernel.decider import Answer, Arrival, Meta, Outcome, Unit, derive
+from services.kernel.money import Money, iso4217
+from services.kernel.problem import Problem, problem
+from services.kernel.rejected import Rejected
+from services.kernel.strict_json import Body, parse
+from services.kernel.telemetry import logger
+from services.kernel.webhook import HEADER, Signed, Verifier
+
+REFUSED_BYTES_PER_HOUR = 1024 * 1024  # kept per source; beyond it refused arrivals are only counted
+_LOG = logger("deposits")
+
+
+class DepositReport(Body):
+    """Money that was booked on our collection account."""
+
+    reference: Annotated[str, Field(min_length=1, max_length=140, description="the partner's own, unique for this money")]
+    route: Annotated[str, Field(min_length=1, max_length=64, description="what the payer wrote: the creditor reference")]
+    amount_minor: Annotated[int, Field(ge=1, le=10**15, description="minor units")]
+    currency: Annotated[str, Field(min_length=3, max_length=3, description="ISO 4217")]
+    booked_at: Annotated[str, Field(max_length=40, description="RFC 3339, when the partner booked it")]
+
+
+class DepositBatchReport(Body):
+    """Up to 500 reports under one signature, each judged for itself."""
+
+    deposits: Annotated[list[DepositReport], Field(min_length=1, max_length=ITEMS_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where bytes came from and what they claimed about themselves."""
+
+    transport: str  # "webhook" | "kafka"
+    signature: str | None
+    body: bytes
+    arrival_id: UUID
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What became of a source: units to commit, or the problem to answer with (its unit, if any, keeps the bytes)."""
+
+    signed: Signed
+    units: tuple[Unit, ...]
+    refused: Problem | None = None
+
+
+class Reports:
+    """Judges sources. `now` is the wall clock in seconds: a signature's age is against the partner's wall clock."""
+
+    def __init__(self, verifier: Verifier, tenant: str, now: Callable[[], float]) -> None:
+        self._verifier = verifier
+        self._tenant = tenant
+        self._now = now
+        self._kept: dict[tuple[str, int], int] = {}
+        for partner in (*verifier.partners, "unknown"):
+            metrics.prepare_webhook(partner)
+
+    def single(self, source: Source) -> Judged:
+        """One report."""
+        return self._judge(source, self._one)
+
+    def batch(self, source: Source) -> Judged:
+        """Many under one signature."""
+        return self._judge(source, self._many)
+
+    def _judge(self, source: Source, read: Callable[[Source, Signed], tuple[Unit, ...]]) -> Judged:
+        signed = self._verifier.verify(source.signature, source.body, int(self._now()))
+        if not signed.valid:
+            _count(signed, applied=False)
+            refused = Problem(401, "webhook/invalid-signature", "The signature does not belong to these bytes, or is too old.")
+            return Judged(signed, self._refused(source, signed, f"invalid_signature:{signed.fault}"), refused)
+        try:
+            units = read(source, signed)
+        except (Problem, Rejected) as trouble:
+            _count(signed, applied=False)
+            kept = self._refused(source, signed, "invalid_body")
+            if isinstance(trouble, Problem) and trouble.status in {400, 413}:
+                return Judged(signed, kept, trouble)
+            detail = trouble.detail if isinstance(trouble, Rejected) else ""
+            return Judged(signed, kept, Problem(422, "webhook-body-invalid", detail, errors=_errors(trouble)))
+        _count(signed, applied=True)
+        return Judged(signed, units)
+
+    def _one(self, source: Source, signed: Signed) -> tuple[Unit, ...]:
+        report = parse(source.body, DepositReport)
+        _LOG.info("Signature Verified", partner=signed.partner, key_id=signed.key_id, reference=report.reference)
+        return (self._unit(source, signed, report, source.arrival_id, source.body, _headers(source)),)
+
+    def _many(self, source: Source, signed: Signed) -> tuple[Unit, ...]:
+        """The bytes are kept once, with the batch; each item's arrival names the batch and its index."""
+        reports = parse(source.body, DepositBatchReport).deposits
+        _LOG.info("Signature Verified", partner=signed.partner, key_id=signed.key_id, reference=f"batch of {len(reports)}")
+        whole = self._arrival(source, signed, "batch", source.body, _headers(source))
+        units = [Unit((), self._meta(source, signed), arrival=whole)]
+        for index, report in enumerate(reports):
+            arrival_id = derive(source.arrival_id, index)
+            inside = json.dumps({"batch": str(source.arrival_id), "index": index}).encode()
+            units.append(self._unit(source, signed, report, arrival_id, b"", inside))
+        return tuple(units)
+
+    def _unit(  # noqa: PLR0913 - the parts of one arrival
+        self, source: Source, signed: Signed, report: DepositReport, arrival_id: UUID, body: bytes, headers: bytes
+    ) -> Unit:
+        amount = Money(report.amount_minor, iso4217(report.currency))
+        booked_at = _time(report.booked_at)
+        ask = observe(
+            self._tenant,
+            arrival_id=arrival_id,
+            partner=signed.partner,
+            reference=report.reference,
+            route=report.route,
+            amount=amount,
+            booked_at=booked_at,
+        )
+        content = content_of(signed.partner, report.reference, report.route, amount)
+        arrival = Arrival(arrival_id, signed.partner, source.transport, body, headers, "accepted", report.reference, content)
+        meta = Meta(self._tenant, f"partner:{signed.partner}", ask.stream_id, None, None, source.traceparent)
+        return Unit((ask,), meta, arrival=arrival, answer=_answer(report.reference), verdict=verdict)
+
+    def _refused(self, source: Source, signed: Signed, why: str) -> tuple[Unit, ...]:
+        """Keep the bytes of a refused arrival, as long as its source has not used up its budget of this hour."""
+        hour = int(self._now()) // 3600
+        at = (signed.partner, hour)
+        used = self._kept.get(at, 0) + len(source.body)
+        if used > REFUSED_BYTES_PER_HOUR:
+            return ()
+        self._kept = {key: value for key, value in self._kept.items() if key[1] == hour} | {at: used}
+        return (Unit((), self._meta(source, signed), arrival=self._arrival(source, signed, why, source.body, _headers(source))),)
+
+    def dropped(self, source: Source, signed: Signed) -> Unit:
+        """A refused arrival beyond its budget: nothing is kept but the count."""
+        return Unit((), self._meta(source, signed))
+
+    def _arrival(self, source: Source, signed: Signed, why: str, body: bytes, headers: bytes) -> Arrival:
+        return Arrival(source.arrival_id, signed.partner, source.transport, body, headers, why)
+
+    def _meta(self, source: Source, signed: Signed) -> Meta:
+        return Meta(self._tenant, f"partner:{signed.partner}", source.arrival_id, None, None, source.traceparent)
+
+
+def verdict(outcome: Outcome) -> str:
+    """What we made of an arrival: accepted, duplicate, or the same reference with other content."""
+    if any(isinstance(each.event, DepositReferenceMismatched) for each in outcome.events):
+        return "reference_mismatch"
+    return "accepted" if outcome.events else "duplicate"
+
+
+def _answer(reference: str) -> Callable[[Outcome], Answer]:
+    """The same bytes for a duplicate as for the first: a partner that repeats itself sees no difference."""
+
+    def answer(outcome: Outcome) -> Answer:
+        if verdict(outcome) == "reference_mismatch":
+            title = "This reference was used before for another deposit"
+            return problem(409, "REFERENCE_MISMATCH", "webhook/reference-mismatch", title)
+        return 200, encode({"reference": reference, "status": "accepted"})
+
+    return answer
+
+
+def _time(text: str) -> datetime:
+    """RFC 3339 with an offset. Raises Problem 422."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None or not 1970 <= found.year <= 9000:
+        raise Problem(422, "webhook-body-invalid", errors=[{"pointer": "/booked_at", "code": "time-invalid"}])
+    return found
+
+
+def _headers(source: Source) -> bytes:
+    return json.dumps({HEADER: source.signature}).encode()
+
+
+def _errors(trouble: Problem | Rejected) -> Sequence[Mapping[str, str]]:
+    if isinstance(trouble, Rejected):
+        return [{"pointer": "", "code": trouble.slug}]
+    found: Sequence[Mapping[str, str]] = json.loads(trouble.answer[1]).get("errors", [])
+    return found
+
+
+def _count(signed: Signed, *, applied: bool) -> None:
+    metrics.WEBHOOK_EVENTS.labels(signed.partner, str(signed.valid).lower(), str(applied).lower()).inc()

@@ -1,0 +1,49 @@
+"""The process of the ledger: wiring, by hand. `python -m services.ledger`"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+from contracts import topics
+from contracts.ledger.v1 import EntryPosted
+from services.kernel import process
+from services.kernel.book import PARTS, writer
+from services.kernel.codec import EventCodec
+from services.kernel.consumer import Inbox
+from services.kernel.http import create_app
+from services.kernel.service import Runtime, Service
+from services.kernel.settings import Kernel, load_or_exit
+from services.kernel.tokens import Tokens
+from services.ledger import api, handlers
+from services.ledger.domain import account_kind
+
+
+def service() -> Service:
+    """The ledger as a value."""
+    heard = (topics.DEPOSIT, topics.TRANSFER, topics.PAYOUT)
+    return Service(
+        name="ledger",
+        schema="ledger",
+        topic=topics.LEDGER.name,
+        deciders=(handlers.decider(),),
+        inbox=Inbox("ledger", handlers.CONSUMES, {topic.name: EventCodec(topic.events) for topic in heard}),
+        parts=PARTS,
+        also_of={EntryPosted: writer(account_kind)},
+    )
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    settings = load_or_exit(Kernel, "ledger")
+
+    async def build(_opened: AsyncExitStack) -> process.Running:
+        runtime = Runtime(service(), settings)
+        health = runtime.health()
+        app = create_app(settings, [api.routes(runtime.reads, Tokens.from_settings(settings))], health)
+        return process.Running(app=app, tasks=dict(runtime.tasks()), health=health)
+
+    process.run(settings, build)
+
+
+if __name__ == "__main__":
+    main()

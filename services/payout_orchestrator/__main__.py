@@ -1,0 +1,111 @@
+"""The process of the payout orchestrator: wiring, by hand. `python -m services.payout_orchestrator`"""
+
+from __future__ import annotations
+
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated
+
+import aiohttp
+import asyncpg
+
+from contracts import topics
+from services.kernel import process
+from services.kernel.codec import EventCodec
+from services.kernel.consumer import Inbox
+from services.kernel.decider import Call
+from services.kernel.http import create_app
+from services.kernel.service import Runtime, Service, new_id
+from services.kernel.settings import Kernel, Secret, SharedKey, Var, is_key_32, load_or_exit
+from services.kernel.tokens import Tokens
+from services.kernel.vault import Vault
+from services.kernel.vault_keys import PostgresKeys
+from services.kernel.webhook import Verifier
+from services.payout_orchestrator import api, handlers
+from services.payout_orchestrator.adapters.bank import BankRail, callback_command
+from services.payout_orchestrator.adapters.creditors import VaultOpener
+from services.payout_orchestrator.domain.policy import DEFAULT_RULES, Deadlines
+
+CONNECTIONS_MAX = 20  # to the partner, at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Kernel):
+    """What this service needs beside the kernel's."""
+
+    bank_url: Annotated[str, Var("BANK_URL")]
+    bank_api_key: Annotated[Secret, Var("BANK_API_KEY", chars_min=16, weak_refused=True)]
+    bank_timeout_seconds: Annotated[int, Var("BANK_TIMEOUT_SECONDS", at_least=1, at_most=45)] = 20
+    webhook_keys: Annotated[tuple[SharedKey, ...], Var("PAYOUT_WEBHOOK_SECRETS")]
+    kek: Annotated[Secret, Var("CORRIDOR_KEK", check=is_key_32)]
+    kek_previous: Annotated[Secret | None, Var("CORRIDOR_KEK_PREVIOUS", check=is_key_32)] = None
+    lease_seconds: Annotated[int, Var("PAYOUT_LEASE_SECONDS", at_least=5)] = 60
+    first_poll_seconds: Annotated[int, Var("PAYOUT_FIRST_POLL_SECONDS", at_least=1)] = 60
+    settlement_seconds: Annotated[int, Var("PAYOUT_SETTLEMENT_SECONDS", at_least=1)] = 86_400
+    unknown_first_ask_seconds: Annotated[int, Var("PAYOUT_UNKNOWN_ASK_SECONDS", at_least=1)] = 5
+    settling_delay_seconds: Annotated[int, Var("PAYOUT_SETTLING_DELAY_SECONDS", at_least=1)] = 30
+    unknown_deadline_seconds: Annotated[int, Var("PAYOUT_UNKNOWN_DEADLINE_SECONDS", at_least=1)] = 3_600
+
+    def faults(self) -> list[str]:
+        """A live call must not outlast its lease."""
+        short = self.bank_timeout_seconds >= self.lease_seconds
+        return [*super().faults(), *(["PAYOUT_LEASE_SECONDS: must be above BANK_TIMEOUT_SECONDS"] if short else [])]
+
+
+def deadlines_of(settings: Settings) -> Deadlines:
+    """The configured deadlines."""
+    return Deadlines(
+        lease=timedelta(seconds=settings.lease_seconds),
+        first_poll=timedelta(seconds=settings.first_poll_seconds),
+        settlement=timedelta(seconds=settings.settlement_seconds),
+        unknown_first_ask=timedelta(seconds=settings.unknown_first_ask_seconds),
+        settling_delay=timedelta(seconds=settings.settling_delay_seconds),
+        unknown_deadline=timedelta(seconds=settings.unknown_deadline_seconds),
+    )
+
+
+def service(deadlines: Deadlines) -> Service:
+    """The payout orchestrator as a value."""
+    return Service(
+        name="payout_orchestrator",
+        schema="payout",
+        topic=topics.PAYOUT.name,
+        deciders=(handlers.decider(DEFAULT_RULES, deadlines),),
+        inbox=Inbox("payout_orchestrator", handlers.CONSUMES, {topics.TRANSFER.name: EventCodec(topics.TRANSFER.events)}),
+    )
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    settings = load_or_exit(Settings, "payout_orchestrator")
+    deadlines = deadlines_of(settings)
+
+    async def build(opened: AsyncExitStack) -> process.Running:
+        pool = await opened.enter_async_context(
+            asyncpg.create_pool(settings.database_url.reveal(), min_size=0, max_size=2, timeout=5, command_timeout=5)
+        )
+        vault = Vault(PostgresKeys(pool), kek=settings.kek, kek_previous=settings.kek_previous, digest_key=settings.kek)
+        connections = aiohttp.TCPConnector(limit=CONNECTIONS_MAX)
+        session = await opened.enter_async_context(aiohttp.ClientSession(connector=connections))
+        timeout = settings.bank_timeout_seconds
+        rail = BankRail(session, settings.bank_url, settings.bank_api_key.reveal(), timeout_seconds=timeout)
+        calls: list[Call] = [
+            handlers.SubmitPayout(rail, VaultOpener(vault, settings.tenant)),
+            handlers.AskPartner(rail, deadlines),
+        ]
+        runtime = Runtime(service(deadlines), settings, calls)
+        callbacks = api.Callbacks(
+            runtime.commands, runtime.engine("heads"), Verifier(settings.webhook_keys), callback_command,
+            settings.tenant, time.time, new_id,
+        )  # fmt: skip
+        health = runtime.health()
+        app = create_app(settings, [api.routes(callbacks, Tokens.from_settings(settings))], health)
+        return process.Running(app=app, tasks=dict(runtime.tasks()), health=health)
+
+    process.run(settings, build)
+
+
+if __name__ == "__main__":
+    main()

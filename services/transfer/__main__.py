@@ -1,0 +1,74 @@
+"""The process of the transfer service: wiring, by hand. `python -m services.transfer`"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Annotated
+
+import aiohttp
+
+from contracts import topics
+from services.kernel import process
+from services.kernel.codec import EventCodec
+from services.kernel.consumer import Inbox
+from services.kernel.http import create_app
+from services.kernel.service import Runtime, Service
+from services.kernel.settings import Kernel, Var, load_or_exit
+from services.kernel.tokens import ServiceToken, Tokens
+from services.transfer import api, handlers
+from services.transfer.adapters.owners import OwnedPeople, OwnedQuotes, Owner
+from services.transfer.domain.states import Deadlines
+from services.transfer.projections import profiles, quote_terms
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Kernel):
+    """What this service needs beside the kernel's."""
+
+    quote_url: Annotated[str, Var("QUOTE_URL")]
+    core_url: Annotated[str, Var("CORE_URL")]
+    payout_overdue_seconds: Annotated[int, Var("PAYOUT_OVERDUE_SECONDS", at_least=1)] = 600
+    review_seconds: Annotated[int, Var("PAYOUT_REVIEW_SECONDS", at_least=1)] = 4 * 3600
+    late_funding_seconds: Annotated[int, Var("LATE_FUNDING_SECONDS", at_least=1)] = 86_400
+
+
+def service(deadlines: Deadlines) -> Service:
+    """The transfer service as a value."""
+    codecs = {topic.name: EventCodec(topic.events) for topic in (topics.DEPOSIT, topics.PAYOUT)}
+    return Service(
+        name="transfer",
+        schema="transfer",
+        topic=topics.TRANSFER.name,
+        deciders=(handlers.decider(deadlines),),
+        inbox=Inbox("transfer", handlers.CONSUMES, codecs),
+        projections=(quote_terms.PROJECTION, profiles.PROJECTION),
+    )
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    settings = load_or_exit(Settings, "transfer")
+    deadlines = Deadlines(
+        payout_overdue_seconds=settings.payout_overdue_seconds,
+        review_seconds=settings.review_seconds,
+        late_funding_seconds=settings.late_funding_seconds,
+    )
+
+    async def build(opened: AsyncExitStack) -> process.Running:
+        runtime = Runtime(service(deadlines), settings)
+        tokens = Tokens.from_settings(settings)
+        session = await opened.enter_async_context(aiohttp.ClientSession())
+        token = ServiceToken(tokens, settings.service, settings.tenant)
+        quotes = OwnedQuotes(runtime.reads, Owner(session, f"{settings.quote_url}/internal/quotes/terms", token))
+        people = OwnedPeople(runtime.reads, Owner(session, f"{settings.core_url}/internal/profiles", token))
+        transfers = api.Transfers(runtime.commands, runtime.engine("heads"), quotes, people)
+        health = runtime.health()
+        app = create_app(settings, [api.routes(transfers, tokens)], health)
+        return process.Running(app=app, tasks=dict(runtime.tasks()), health=health)
+
+    process.run(settings, build)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,253 @@
+"""HTTP in front of the transfer domain. Parses, calls, answers; decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import Field
+from starlette.responses import Response
+
+from contracts.deposit.routes import route_id, route_reference
+from services.kernel.bulk import ITEMS_MAX, Item, answering, commit, commit_items
+from services.kernel.codec import encode
+from services.kernel.decider import Answer, Ask, Head, Meta, Outcome, RequestKey, Unit
+from services.kernel.engine import Engine
+from services.kernel.group_commit import GroupCommit
+from services.kernel.http import Reply, meta, reply
+from services.kernel.idempotency import item_key, request_key
+from services.kernel.problem import unavailable
+from services.kernel.rejected import Rejected
+from services.kernel.routing import BULK_BYTES_MAX, Request, Router
+from services.kernel.strict_json import Body, Id, parse, read_uuid
+from services.kernel.tokens import Principal, Tokens, require
+from services.transfer.domain.commands import (
+    CancelTransfer,
+    OpenTransfer,
+    Party,
+    QuoteNotFound,
+    ReceiverNotFound,
+    SenderNotFound,
+    Terms,
+    TransferNotFound,
+)
+from services.transfer.domain.states import Transfer
+from services.transfer.handlers import open_transfer
+from services.transfer.ports import OwnerUnavailable, People, Person, QuoteTerms
+
+
+class TransferRequest(Body):
+    """Take a quote for two people whose KYC has passed."""
+
+    quote_id: Id
+    sender_id: Id
+    receiver_id: Id
+
+
+class TransferBatchRequest(Body):
+    """Up to 500 transfers, each with a result of its own."""
+
+    transfers: Annotated[list[TransferRequest], Field(min_length=1, max_length=ITEMS_MAX)]
+
+
+class CancelRequest(Body):
+    """Why the customer withdraws."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def view(transfer: Transfer, version: int) -> dict[str, Any]:
+    """A transfer as its customer sees it. Amounts in minor units; put `route` on the deposit, exactly."""
+    assert transfer is not None
+    opened = transfer.opened
+    return {
+        "transfer_id": opened.transfer_id,
+        "state": transfer.state,
+        "version": version,
+        "quote_id": opened.quote_id,
+        "corridor": opened.corridor,
+        "sender_id": opened.sender_id,
+        "receiver_id": opened.receiver_id,
+        "route": opened.route,
+        "send_minor": opened.send.minor,
+        "send_currency": opened.send.currency,
+        "receive_minor": opened.receive.minor,
+        "receive_currency": opened.receive.currency,
+        "opened_at": opened.opened_at,
+        "funding_deadline": opened.funding_deadline,
+        "payout_id": getattr(transfer, "payout_id", None),
+    }
+
+
+def opened_reply(outcome: Outcome) -> Answer:
+    """201 with the transfer as it stands."""
+    head: Head = outcome.heads[0]
+    return 201, encode(view(head.state, head.version))
+
+
+def seen_reply(outcome: Outcome) -> Answer:
+    """200 with the transfer as it stands."""
+    return 200, opened_reply(outcome)[1]
+
+
+class Transfers:
+    """What the routes need: one object, built in __main__."""
+
+    def __init__(self, commands: GroupCommit, reads: Engine, quotes: QuoteTerms, people: People) -> None:
+        self._commands = commands
+        self._reads = reads
+        self._quotes = quotes
+        self._people = people
+
+    async def open(self, wish: TransferRequest, key: RequestKey, asked: Meta, principal: Principal) -> Outcome:
+        """Look up what others own, then ask."""
+        terms, people = await self._facts([wish], principal)
+        return (await commit(self._commands, [_unit(wish, terms, people, key, asked, principal)]))[0]
+
+    async def open_all(self, wishes: Sequence[TransferRequest], key: RequestKey, asked: Meta, principal: Principal) -> Reply:
+        """Each item under its own key."""
+        terms, people = await self._facts(wishes, principal)
+        items: list[Item] = []
+        for index, wish in enumerate(wishes):
+            try:
+                items.append(_unit(wish, terms, people, item_key(key, index), asked, principal))
+            except Rejected as refusal:
+                items.append(refusal)
+        return await commit_items(self._commands, items)
+
+    async def cancel(self, transfer_id: UUID, reason: str, key: RequestKey, asked: Meta, principal: Principal) -> Outcome:
+        """The customer withdraws."""
+        command = CancelTransfer(transfer_id=transfer_id, customer_id=principal.subject, reason=reason)
+        belongs = Meta(asked.tenant, asked.actor, transfer_id, None, reason, asked.traceparent)
+        unit = Unit((Ask(transfer_id, command),), belongs, key, answer=answering(seen_reply))
+        return (await commit(self._commands, [unit]))[0]
+
+    async def find(self, transfer_id: UUID, principal: Principal) -> tuple[Transfer, int]:
+        """A transfer of this customer, or any for staff. Raises TransferNotFound."""
+        found = (await self._reads.heads([transfer_id])).get(transfer_id)
+        if found is None or found[0].tenant != principal.tenant:
+            raise TransferNotFound(transfer_id)
+        head, transfer = found
+        if transfer.opened.customer_id != principal.subject and principal.roles.isdisjoint({"operator", "admin"}):
+            raise TransferNotFound(transfer_id)
+        return transfer, head.version
+
+    async def timeline(self, transfer_id: UUID, principal: Principal) -> list[dict[str, Any]]:
+        """Each event of its stream with the states before and after it."""
+        await self.find(transfer_id, principal)
+        rows = []
+        async for recorded, before, after in self._reads.history(transfer_id):
+            rows.append(
+                {
+                    "version": recorded.version,
+                    "event_id": recorded.event_id,
+                    "type": recorded.event_type,
+                    "from": getattr(before, "state", None),
+                    "to": getattr(after, "state", None),
+                    "at": recorded.occurred_at,
+                    "actor": recorded.meta.actor,
+                    "reason": recorded.meta.reason,
+                    "correlation_id": recorded.meta.correlation_id,
+                    "causation_id": recorded.meta.causation_id,
+                }
+            )
+        return rows
+
+    async def _facts(
+        self, wishes: Sequence[TransferRequest], principal: Principal
+    ) -> tuple[Mapping[UUID, Terms], Mapping[UUID, Person]]:
+        """What others own, in one look-up each and before the transaction."""
+        persons = {each.sender_id for each in wishes} | {each.receiver_id for each in wishes}
+        try:
+            terms = await self._quotes.terms(principal.tenant, [each.quote_id for each in wishes])
+            people = await self._people.people(principal.tenant, sorted(persons))
+        except OwnerUnavailable:
+            raise unavailable("the owner of the quote or of the profile does not answer") from None
+        return terms, people
+
+
+def _unit(
+    wish: TransferRequest,
+    terms: Mapping[UUID, Terms],
+    people: Mapping[UUID, Person],
+    key: RequestKey,
+    asked: Meta,
+    principal: Principal,
+) -> Unit:
+    """The wish with the facts; raises NotFound for what does not exist, as for what belongs to somebody else."""
+    transfer_id = key.derive("transfer")
+    if wish.quote_id not in terms:
+        raise QuoteNotFound(wish.quote_id)
+    sender, receiver = people.get(wish.sender_id), people.get(wish.receiver_id)
+    if sender is None or sender.kind != "sender":
+        raise SenderNotFound(wish.sender_id)
+    if receiver is None or receiver.kind != "receiver" or receiver.account is None:
+        raise ReceiverNotFound(wish.receiver_id)
+    route = route_reference(transfer_id)
+    command = OpenTransfer(
+        transfer_id=transfer_id,
+        customer_id=principal.subject,
+        terms=terms[wish.quote_id],
+        sender=_party(sender),
+        receiver=_party(receiver),
+        route=route,
+        route_id=route_id(principal.tenant, route),
+        creditor_name=receiver.name,
+        creditor_account=receiver.account,
+    )
+    belongs = Meta(asked.tenant, asked.actor, transfer_id, None, asked.reason, asked.traceparent)
+    return Unit((open_transfer(command),), belongs, key, answer=answering(opened_reply))
+
+
+def _party(person: Person) -> Party:
+    return Party(profile_id=person.profile_id, customer_id=person.customer_id, kyc=person.kyc)
+
+
+def routes(transfers: Transfers, tokens: Tokens) -> Router:
+    """/v1/transfers."""
+    router = Router("/v1/transfers")
+
+    @router.post(body=TransferRequest)
+    async def post_transfer(request: Request) -> Response:
+        """Open a transfer: takes the quote, gives the route to pay in on. Needs an Idempotency-Key."""
+        principal = tokens.authenticate(request.headers)
+        require(principal, "customer")
+        raw = await request.body()
+        key = request_key(request, principal, raw)
+        return reply(await transfers.open(parse(raw, TransferRequest), key, meta(principal), principal))
+
+    @router.post("/batch", status=200, body=TransferBatchRequest, limit=BULK_BYTES_MAX)
+    async def post_transfers(request: Request) -> Response:
+        """Up to 500 transfers with a result for each; an item's key is the batch's key and its index."""
+        principal = tokens.authenticate(request.headers)
+        require(principal, "customer")
+        raw = await request.body()
+        key = request_key(request, principal, raw)
+        return await transfers.open_all(parse(raw, TransferBatchRequest).transfers, key, meta(principal), principal)
+
+    @router.get("/{transfer_id}")
+    async def get_transfer(request: Request) -> Response:
+        """A transfer of yours, never older than what you were told before. ETag is its version."""
+        principal = tokens.authenticate(request.headers)
+        transfer, version = await transfers.find(read_uuid(request.path_params["transfer_id"]), principal)
+        return Reply((200, encode(view(transfer, version))), ((b"etag", b'"%d"' % version),))
+
+    @router.get("/{transfer_id}/timeline")
+    async def get_timeline(request: Request) -> Response:
+        """Its history: each event with the states before and after it."""
+        principal = tokens.authenticate(request.headers)
+        transfer_id = read_uuid(request.path_params["transfer_id"])
+        return Reply((200, encode({"transfer_id": transfer_id, "events": await transfers.timeline(transfer_id, principal)})))
+
+    @router.post("/{transfer_id}/cancel", status=200, body=CancelRequest)
+    async def post_cancel(request: Request) -> Response:
+        """Withdraw before paying in. Needs an Idempotency-Key."""
+        principal = tokens.authenticate(request.headers)
+        require(principal, "customer")
+        raw = await request.body()
+        key = request_key(request, principal, raw)
+        transfer_id, reason = read_uuid(request.path_params["transfer_id"]), parse(raw, CancelRequest).reason
+        return reply(await transfers.cancel(transfer_id, reason, key, meta(principal), principal))
+
+    return router

@@ -1,0 +1,1 @@
+"""What the transfer service knows of others, as read tables of its own."""
