@@ -8,6 +8,7 @@ from services.sandbox.collect import Collector
 from services.sandbox.config import as_json
 from services.sandbox.control import Control
 from services.sandbox.faults import parse_rules
+from services.sandbox.rates import Publisher
 from services.sandbox.web import App, Reply, Request, answer
 
 VERSION = "1"
@@ -29,6 +30,7 @@ def application(control: Control) -> App:
             ("POST", "/faults"): desk.post_faults,
             ("GET", "/faults"): desk.get_faults,
             ("DELETE", "/faults"): desk.delete_faults,
+            ("GET", "/rates"): Publisher(control).get_rates,
             ("GET", "/book"): desk.get_book,
             ("GET", "/book/summary"): desk.get_summary,
             ("GET", "/healthz"): desk.get_health,

@@ -27,6 +27,7 @@ class Config:
     api_key: str | None = None  # what /bank/* wants as bearer; None: no door
     bank_partner: str | None = None  # signs payout callbacks; None: the first key's partner
     collect_partner: str | None = None  # reports deposits that name nobody; None: the first key's partner
+    rates_published_at: str | None = None  # RFC 3339; None: the rates are always of this moment
     attempts_max: int = 1_000  # then a delivery is abandoned; with the 5 s ceiling about 80 minutes
 
     def key(self, partner: str) -> SigningKey | None:
@@ -51,6 +52,7 @@ KINDS: Mapping[str, tuple[type, ...]] = {
     "api_key": (str, type(None)),
     "bank_partner": (str, type(None)),
     "collect_partner": (str, type(None)),
+    "rates_published_at": (str, type(None)),
     "attempts_max": (int,),
 }
 assert set(KINDS) == {field.name for field in fields(Config)}
