@@ -1,0 +1,1 @@
+"""The whole system on one machine: PostgreSQL, broker, sandbox and the services, each a process that is kept alive."""

@@ -1,0 +1,349 @@
+"""The system as an object: started, watched, killed in parts and stopped by whoever holds it. All calls block."""
+
+import asyncio
+import http.client
+import json
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+from scripts import migrate, topics
+from scripts.stack import broker, postgres
+from scripts.stack.broker import Kind
+from scripts.stack.server import LOG_TAIL_BYTES
+from scripts.system import leftovers
+from scripts.system.home import ROOT, Home, write_json
+from scripts.system.installation import ROLES, SANDBOX, USERS, Installation, opened
+from scripts.system.keeper import Keeper, ServerKeeper, write_pid
+from scripts.system.programs import Environment, Program, Servers, dsn_of, programs
+
+DATABASE = "corridor"
+READY_SECONDS = 60.0
+FALLS_MAX = 5  # before it has ever been ready: then its log says why, and waiting longer does not help
+LOOK_SECONDS = 0.05
+ANSWER_SECONDS = 2.0
+TOKEN_SECONDS_MIN = 60
+HOUSEKEEPING_SECONDS = 10.0
+POSTGRES, BROKER = "postgres", "broker"
+
+Say = Callable[[str], None]
+
+
+class NotReady(Exception):
+    """A process did not become ready; carries its name and the end of its log."""
+
+
+class LoginFailed(Exception):
+    """A user of this installation could not be registered or log in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What system.json says, but for the processes."""
+
+    base_url: str
+    kafka_bootstrap: str
+    oncall_database_url: str = field(repr=False)
+    sandbox_url: str
+    tokens: Mapping[str, str] = field(repr=False)
+    webhooks: tuple[Mapping[str, str], ...] = field(repr=False)
+
+
+class System:
+    """One installation, running in processes of its own for as long as this object keeps them."""
+
+    def __init__(
+        self,
+        home: Home,
+        broker_kind: Kind = "embedded",
+        *,
+        overrides: Mapping[str, Environment] | None = None,
+        outlives_us: bool = False,
+        say: Say = lambda text: None,
+    ) -> None:
+        """`overrides`: environment by program, under "*" for all. `outlives_us`: the services go on when we die."""
+        self.home = home
+        self.broker_kind = broker_kind
+        self._overrides = overrides or {}
+        self._parent = None if outlives_us else os.getpid()
+        self._say = say
+        self._held = ExitStack()
+        self._writing = threading.Lock()
+        self._stopped = threading.Event()
+        self._keepers: dict[str, Keeper] = {}
+        self._servers: dict[str, ServerKeeper] = {}
+        self._facts: Facts | None = None
+        self._tokens_until = 0.0
+        self._installation: Installation | None = None
+
+    @property
+    def facts(self) -> Facts:
+        assert self._facts, "not started"
+        return self._facts
+
+    @property
+    def installation(self) -> Installation:
+        assert self._installation, "not started"
+        return self._installation
+
+    # -- up and down
+
+    def start(self) -> Facts:
+        """Everything ready. Raises NotReady, DidNotStart, Occupied, Mismatched, PortTaken, TopicsDiffer, LoginFailed;
+        nothing is left running then."""
+        self._held.enter_context(self.home.occupied())
+        try:
+            return self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self) -> Facts:
+        leftovers.end_all(self.home)
+        write_pid(self.home, leftovers.SUPERVISOR, os.getpid())
+        self._installation = opened(self.home, self.broker_kind)
+        servers = self._start_servers()
+        for program in programs(self.home, self.installation, servers, self._overrides, self._parent):
+            self._keepers[program.name] = Keeper(program, self.home, self._write_facts)
+            self._keepers[program.name].start()
+        self._say(f"started {', '.join(self._keepers)}")
+        self._register_users()
+        self.wait_ready()
+        self._facts = self._gather(servers)
+        self._write_facts()
+        threading.Thread(target=self._housekeeping, name="housekeeping", daemon=True).start()
+        return self.facts
+
+    def _start_servers(self) -> Servers:
+        """Both at once, then what belongs on them."""
+        given = {
+            POSTGRES: postgres.server(self.home.postgres, _port("POSTGRES_PORT")),
+            BROKER: broker.server(self.broker_kind, self.home.broker(self.broker_kind), _port("BROKER_PORT")),
+        }
+        self._servers = {name: ServerKeeper(name, server, self.home) for name, server in given.items()}
+        self._say(f"starting PostgreSQL and the {self.broker_kind} broker")
+        with ThreadPoolExecutor() as pool:
+            starting = {name: pool.submit(keeper.start) for name, keeper in self._servers.items()}
+            administrator, kafka = starting[POSTGRES].result(), starting[BROKER].result()
+            made = pool.submit(asyncio.run, topics.ensure(kafka, self.installation.partitions))
+            administrator = prepare_database(administrator, self.installation)
+            self._say(f"migrated the database; {len(made.result())} topics made")
+        return Servers(postgres=administrator, kafka=kafka)
+
+    def stop(self) -> None:
+        """Nothing of ours runs when this returns. May be called twice, and after a start that failed."""
+        self._stopped.set()
+        self.home.facts.unlink(missing_ok=True)
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            list(pool.map(lambda keeper: keeper.stop(), self._keepers.values()))
+        for name in (BROKER, POSTGRES):  # the sandbox and the services are gone: nobody misses them
+            if keeper := self._servers.get(name):
+                keeper.stop()
+        (self.home.pids / f"{leftovers.SUPERVISOR}.json").unlink(missing_ok=True)
+        self._held.close()
+
+    # -- parts
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What can be killed."""
+        return (*self._keepers, *self._servers)
+
+    def kill(self, name: str) -> int:
+        """SIGKILL to a process of ours, server or program; the pid that was. It is started again at once."""
+        keeper = self._keepers.get(name) or self._servers[name]
+        return keeper.kill()
+
+    def end(self, name: str) -> None:
+        """SIGTERM to a program; it is started again once it has ended."""
+        self._keepers[name].end()
+
+    def pid(self, name: str) -> int:
+        return self._keepers[name].pid
+
+    def restarts(self) -> dict[str, int]:
+        """How often each was started again."""
+        return {name: keeper.restarts for name, keeper in (self._keepers | self._servers).items()}
+
+    def wait_ready(self, *names: str, seconds: float = READY_SECONDS) -> None:
+        """Until all of `names` (all programs, when none is named) answer their probe with 200. Raises NotReady."""
+        deadline = time.monotonic() + seconds
+        for name in names or tuple(self._keepers):
+            self._wait_ready(self._keepers[name], deadline)
+
+    def _wait_ready(self, keeper: Keeper, deadline: float) -> None:
+        falls = keeper.restarts
+        while not is_ready(keeper.program):
+            late = time.monotonic() > deadline
+            if late or keeper.restarts - falls >= FALLS_MAX:
+                why = "was not ready in time" if late else f"ended {FALLS_MAX} times (exit code {keeper.last_exit})"
+                raise NotReady(
+                    f"{keeper.program.name} {why}; the end of its log:\n{self.log_tail(keeper.program.name)}"
+                )
+            time.sleep(LOOK_SECONDS)
+        self._say(f"{keeper.program.name} is ready at {keeper.program.url}")
+
+    def log_tail(self, name: str) -> str:
+        """The last lines that a program wrote."""
+        text = self.home.log_of(name).read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
+        return text.partition("\n")[2] if len(text) == LOG_TAIL_BYTES else text
+
+    # -- users
+
+    def _register_users(self) -> None:
+        """Once for an installation; the password goes by stdin."""
+        if self.installation.users_registered:
+            return
+        program, logins = self._keepers["core_api"].program, self.installation.logins
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            done = [pool.submit(register, program, login, role, logins[login]) for login, role in USERS.items()]
+            for each in done:
+                each.result()
+        self._installation = replace(self.installation, users_registered=True)
+        self.installation.save(self.home)
+
+    def _log_in(self) -> dict[str, str]:
+        """A token for each user. Raises LoginFailed."""
+        core_api, logins = self.installation.url("core_api"), self.installation.logins
+        answers = {login: log_in(core_api, login, password) for login, password in logins.items()}
+        lifetime = min(int(answer.get("expires_in", 3600)) for answer in answers.values())
+        self._tokens_until = time.monotonic() + max(lifetime / 2, TOKEN_SECONDS_MIN)
+        return {login: answer["access_token"] for login, answer in answers.items()}
+
+    # -- facts
+
+    def _gather(self, servers: Servers) -> Facts:
+        return Facts(
+            base_url=self.installation.url("core_api"),
+            kafka_bootstrap=servers.kafka,
+            oncall_database_url=dsn_of(ROLES["oncall"], self.installation, servers),
+            sandbox_url=self.installation.url(SANDBOX),
+            tokens=self._log_in(),
+            webhooks=(self.installation.webhook_key,),
+        )
+
+    def processes(self) -> list[dict[str, Any]]:
+        """Name, pid and probe of each program as it runs now."""
+        return [
+            {"name": name, "pid": keeper.pid, "probe_url": keeper.program.probe_url}
+            for name, keeper in self._keepers.items()
+        ]
+
+    def _write_facts(self) -> None:
+        """Anew after each restart, for the pids have changed."""
+        with self._writing:
+            if self._facts and not self._stopped.is_set():
+                write_json(self.home.facts, as_json(self._facts, self.processes()))
+
+    def _housekeeping(self) -> None:
+        """Fresh tokens before the old ones end; logs that do not grow for ever."""
+        while not self._stopped.wait(HOUSEKEEPING_SECONDS):
+            for keeper in self._keepers.values():
+                keeper.bound_log()
+            if time.monotonic() > self._tokens_until:
+                self._renew_tokens()
+
+    def _renew_tokens(self) -> None:
+        try:
+            self._facts = replace(self.facts, tokens=self._log_in())
+        except (LoginFailed, OSError) as error:
+            self._say(f"tokens not renewed: {error}")  # tried again at the next look
+        self._write_facts()
+
+
+def as_json(facts: Facts, processes: list[dict[str, Any]]) -> dict[str, Any]:
+    """The content of system.json."""
+    return {
+        "base_url": facts.base_url,
+        "kafka_bootstrap": facts.kafka_bootstrap,
+        "oncall_database_url": facts.oncall_database_url,
+        "sandbox_url": facts.sandbox_url,
+        "tokens": dict(facts.tokens),
+        "webhooks": [dict(key) for key in facts.webhooks],
+        "processes": processes,
+    }
+
+
+def prepare_database(administrator: str, installation: Installation) -> str:
+    """The administrator's DSN of our database: made, migrated, its roles with the passwords of this installation."""
+    dsn = administrator
+    if "DATABASE_URL" not in os.environ:  # one that was given is used as it is
+        asyncio.run(_make_database(administrator))
+        dsn = urlunsplit(urlsplit(administrator)._replace(path=f"/{DATABASE}"))
+    migrate.upgrade(dsn)
+    asyncio.run(_set_passwords(dsn, installation))
+    return dsn
+
+
+async def _make_database(dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):
+            await connection.execute(f"CREATE DATABASE {DATABASE}")
+    finally:
+        await connection.close()
+
+
+async def _set_passwords(dsn: str, installation: Installation) -> None:
+    """token_urlsafe has no quote in it; DDL takes no parameters."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        for role, password in installation.passwords.items():
+            await connection.execute(f"ALTER ROLE {role} PASSWORD '{password}'")
+    finally:
+        await connection.close()
+
+
+def is_ready(program: Program) -> bool:
+    """Whether its probe says 200 now."""
+    parts = urlsplit(program.probe_url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=ANSWER_SECONDS)
+    try:
+        connection.request("GET", parts.path)
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def register(core_api: Program, login: str, role: str, password: str) -> None:
+    """By the service's own command, in its own environment. Raises LoginFailed."""
+    argv = [*core_api.argv, "users", "add", "--login", login, "--role", role]
+    done = subprocess.run(
+        argv, input=password, text=True, capture_output=True, cwd=ROOT, env=dict(core_api.environment),
+        timeout=30, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise LoginFailed(f"user {login} was not registered: {(done.stderr or done.stdout)[-LOG_TAIL_BYTES:]}")
+
+
+def log_in(base_url: str, login: str, password: str) -> dict[str, Any]:
+    """What POST /v1/auth/login answers. Raises LoginFailed, OSError."""
+    parts = urlsplit(base_url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    try:
+        body = json.dumps({"login": login, "password": password})
+        connection.request("POST", "/v1/auth/login", body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        text = response.read().decode()
+        if response.status >= 300:
+            raise LoginFailed(f"{login}: HTTP {response.status} {text[:300]}")
+        answer: dict[str, Any] = json.loads(text)
+        return answer
+    finally:
+        connection.close()
+
+
+def _port(variable: str) -> int | None:
+    text = os.environ.get(variable)
+    return int(text) if text else None
