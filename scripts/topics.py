@@ -100,7 +100,9 @@ async def _live(admin: AIOKafkaAdminClient) -> dict[str, Live]:
 
 
 def _check(answer: Any) -> None:
-    refused = [f"{name}: {words or code}" for name, code, words in answer.topic_errors if code not in {0, ALREADY_EXISTS}]
+    refused = [
+        f"{name}: {words or code}" for name, code, words in answer.topic_errors if code not in {0, ALREADY_EXISTS}
+    ]
     if refused:
         raise TopicsDiffer(refused)
 
