@@ -94,13 +94,13 @@ def price(corridor: Corridor, send: Money, rate: Rate, at: datetime) -> Offer:
     """What `send` buys at `rate`. Raises CorridorUnsupported, AmountOutsideLimits, RateStale."""
     assert (rate.source, rate.target) == (corridor.source, corridor.target), "the rate of another pair"
     if send.currency != corridor.source:
-        raise CorridorUnsupported(corridor.name, send.currency.code)
+        raise CorridorUnsupported(corridor.name, send.currency)
     if not corridor.send_min <= send <= corridor.send_max:
         raise AmountOutsideLimits(str(send), str(corridor.send_min), str(corridor.send_max))
     if is_stale(rate, timedelta(seconds=corridor.rate_max_age_seconds), at):
         raise RateStale(corridor.name, rate.published_at.isoformat())
     fee, spread = fee_of(corridor, send), share_rounded_up(send, corridor.spread_basis_points)
-    if send <= fee + spread or not rate.convert(send - fee - spread):
+    if send < fee + spread or not rate.convert(send - fee - spread):
         raise AmountOutsideLimits(str(send), str(fee + spread))
     return _offer(corridor, send, fee, spread, rate)
 

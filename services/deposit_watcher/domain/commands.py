@@ -64,5 +64,5 @@ def content_of(partner: str, reference: str, route: str, amount: Money) -> str:
 
     `booked_at` is left out: webhook, record and statement of one deposit round and shift it.
     """
-    fields = (partner, reference, normalised_route(route), str(amount.minor), amount.currency.code)
+    fields = (partner, reference, normalised_route(route), str(amount.minor), amount.currency)
     return hashlib.sha256("\x1f".join(fields).encode()).hexdigest()
