@@ -1,0 +1,1 @@
+"""Passwords, and the services behind the door."""

@@ -1,0 +1,322 @@
+"""Login, profiles and their KYC over HTTP. Parses, calls, answers; decides nothing."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import Field, StringConstraints
+from starlette.responses import Response
+
+from contracts.customer.v1 import KycVerdict, ProfileCreated, ProfileKind, Role
+from services.core_api.domain.profiles import (
+    CreateProfile,
+    DecideKyc,
+    KycApproved,
+    KycPending,
+    KycRejected,
+    ProfileNotFound,
+)
+from services.core_api.domain.users import Registered, RegisterUser
+from services.core_api.handlers import register, user_id
+from services.core_api.ports import Passwords
+from services.kernel.bulk import answering, commit
+from services.kernel.codec import encode
+from services.kernel.decider import Answer, Ask, Meta, Outcome, RequestKey, Unit
+from services.kernel.engine import Engine
+from services.kernel.group_commit import GroupCommit
+from services.kernel.http import Reply, json_reply, meta, reply
+from services.kernel.idempotency import request_key
+from services.kernel.problem import Problem
+from services.kernel.routing import Request, Router
+from services.kernel.sealed import Sealed
+from services.kernel.strict_json import Body, Line, parse, read_uuid
+from services.kernel.tokens import Principal, Tokens, require
+from services.kernel.vault import Erased, Vault
+
+PASSWORD_CHARS_MIN = 8  # NIST SP 800-63B; checked where users are made
+PASSWORD_CHARS_MAX = 256
+PROFILES_MAX = 1_000  # of one internal request: both parties of 500 transfers
+Known = KycPending | KycApproved | KycRejected
+
+
+class LoginRequest(Body):
+    """Who, and how we may believe it."""
+
+    login: Annotated[Line, Field(max_length=254)]
+    password: Annotated[str, StringConstraints(min_length=1, max_length=PASSWORD_CHARS_MAX)]
+    tenant: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None  # ours, when it is not said
+
+
+class LoginReply(Body):
+    """A bearer token for every other route."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int = Field(description="seconds")
+    user_id: UUID
+    roles: list[Role]
+
+
+class ProfileRequest(Body):
+    """Somebody whom you send for, or to."""
+
+    kind: ProfileKind
+    country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] = Field(description="ISO 3166 alpha-2")
+    name: Annotated[Line, Field(max_length=140)] = Field(description="as at the bank (ISO 20022 Max140Text)")
+    account: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{4,34}$")] | None = Field(
+        default=None, description="of a receiver: IBAN or local number, without blanks (ISO 20022 Max34Text)"
+    )
+
+
+class ProfileReply(Body):
+    """A profile. Its name and account are shown by GET, in full to their owner, masked to an operator."""
+
+    profile_id: UUID
+    customer_id: UUID
+    kind: ProfileKind
+    country: str
+    kyc: Literal["pending", "approved", "rejected"]
+    created_at: datetime
+    name: str | None = None
+    account: str | None = None
+
+
+class KycRequest(Body):
+    """What was decided and why. The reason is kept with the event: no personal data in it."""
+
+    verdict: KycVerdict
+    reason: Annotated[Line, Field(max_length=200)]
+
+
+class ProfilesRequest(Body):
+    """Which profiles, of which tenant."""
+
+    tenant: str
+    profile_ids: Annotated[list[str], Field(min_length=1, max_length=PROFILES_MAX)]
+
+
+def credentials_invalid() -> Problem:
+    """401. The same for a login that nobody has and for a wrong password."""
+    challenge = (b"www-authenticate", b'Bearer realm="corridor"')
+    return Problem(401, "credentials-invalid", "Login or password is wrong.", headers=(challenge,))
+
+
+def normal(login: str) -> str:
+    """Logins that differ in case or in how a character is written are one login."""
+    return unicodedata.normalize("NFKC", login).strip().casefold()
+
+
+class Users:
+    """Registration and login."""
+
+    def __init__(self, reads: Engine, vault: Vault, passwords: Passwords) -> None:
+        self._reads = reads
+        self._vault = vault
+        self._passwords = passwords
+
+    async def registration(self, tenant: str, login: str, password: str, roles: tuple[Role, ...]) -> Ask:
+        """The wish to register this login; its user id is the ask's stream."""
+        digest = self._vault.digest(tenant, normal(login))
+        subject = user_id(tenant, digest)
+        hashed = await self._passwords.hash(password)
+        sealed = await self._vault.seal(tenant, subject, "password", hashed)
+        return register(RegisterUser(user_id=subject, roles=roles, login_digest=digest, password=sealed))
+
+    async def authenticate(self, tenant: str, login: str, password: str) -> Registered | None:
+        """The user, if the password is theirs. The slow part is done for an unknown login too."""
+        subject = user_id(tenant, self._vault.digest(tenant, normal(login)))
+        _, user = (await self._reads.heads([subject])).get(subject, (None, None))
+        same = await self._passwords.verify(await self._hash(tenant, user), password)
+        return user if same else None
+
+    async def _hash(self, tenant: str, user: Registered | None) -> str | None:
+        try:
+            return await self._vault.open(tenant, user.user.password, "password") if user else None
+        except Erased:
+            return None
+
+
+def mask(text: str, shown: int) -> str:
+    """All but the last `shown` characters hidden; of short texts at least half."""
+    shown = min(shown, len(text) // 2)
+    return "*" * (len(text) - shown) + text[len(text) - shown :]
+
+
+def mask_name(name: str) -> str:
+    """Initials."""
+    return " ".join(word[0] + "***" for word in name.split())
+
+
+def view(state: Known) -> dict[str, Any]:
+    """A profile without what is personal: fit to be stored under a request key."""
+    known = state.profile
+    return {
+        "profile_id": known.profile_id,
+        "customer_id": known.customer_id,
+        "kind": known.kind,
+        "country": known.country,
+        "kyc": state.kyc,
+        "created_at": known.created_at,
+    }
+
+
+def facts(state: Known) -> dict[str, Any]:
+    """A profile for our other services; what is personal stays sealed."""
+    return view(state) | {"name": state.profile.name, "account": state.profile.account}
+
+
+def created(outcome: Outcome) -> Answer:
+    """201 with the profile as it stands."""
+    return 201, encode(view(outcome.heads[0].state))
+
+
+def decided(outcome: Outcome) -> Answer:
+    """200 with the profile as it stands."""
+    return 200, encode(view(outcome.heads[0].state))
+
+
+class Profiles:
+    """What the routes need: one object, built in __main__."""
+
+    def __init__(self, commands: GroupCommit, reads: Engine, vault: Vault) -> None:
+        self._commands = commands
+        self._reads = reads
+        self._vault = vault
+
+    async def create(self, body: ProfileRequest, key: RequestKey, asked: Meta, principal: Principal) -> Outcome:
+        """Seal, then ask: no command and no event holds a name or an account that can be read."""
+        profile_id = key.derive("profile")
+        name, account = await self._seal(principal.tenant, profile_id, body)
+        command = CreateProfile(
+            profile_id=profile_id,
+            customer_id=principal.subject,
+            kind=body.kind,
+            country=body.country,
+            name=name,
+            account=account,
+        )
+        unit = Unit((Ask(profile_id, command),), asked, key, answer=answering(created))
+        return (await commit(self._commands, [unit]))[0]
+
+    async def _seal(self, tenant: str, profile_id: UUID, body: ProfileRequest) -> tuple[Sealed, Sealed | None]:
+        items = [(profile_id, "name", body.name)]
+        if body.account is not None:
+            items.append((profile_id, "account", body.account))
+        sealed = await self._vault.seal_many(tenant, items)
+        return sealed[0], sealed[1] if len(sealed) > 1 else None
+
+    async def decide(self, profile_id: UUID, body: KycRequest, asked: Meta) -> Outcome:
+        """Looked up first: the engine takes a profile of another tenant for a bug of ours."""
+        await self._known(profile_id, asked.tenant)
+        command = DecideKyc(profile_id=profile_id, verdict=body.verdict)
+        unit = Unit((Ask(profile_id, command),), asked, answer=answering(decided))
+        return (await commit(self._commands, [unit]))[0]
+
+    async def find(self, profile_id: UUID, principal: Principal) -> dict[str, Any]:
+        """The profile with its name and account as this caller may see them. Raises ProfileNotFound."""
+        state = await self._known(profile_id, principal.tenant)
+        owner = state.profile.customer_id == principal.subject
+        if not owner and principal.roles.isdisjoint({"operator", "admin"}):
+            raise ProfileNotFound(profile_id)
+        name, account = await self._open(principal.tenant, state.profile)
+        if not owner:
+            name, account = name and mask_name(name), account and mask(account, 4)
+        return view(state) | {"name": name, "account": account}
+
+    async def facts(self, tenant: str, profile_ids: Sequence[UUID]) -> dict[UUID, Any]:
+        """Those of the profiles that exist in this tenant."""
+        found = await self._reads.heads(profile_ids)
+        return {
+            profile_id: facts(state)
+            for profile_id, (head, state) in found.items()
+            if head.tenant == tenant and isinstance(state, Known)
+        }
+
+    async def _known(self, profile_id: UUID, tenant: str) -> Known:
+        head, state = (await self._reads.heads([profile_id])).get(profile_id, (None, None))
+        if head is None or head.tenant != tenant or not isinstance(state, Known):
+            raise ProfileNotFound(profile_id)
+        return state
+
+    async def _open(self, tenant: str, profile: ProfileCreated) -> tuple[str | None, str | None]:
+        """Both None once the person was forgotten."""
+        items = [(profile.name, "name")] + ([(profile.account, "account")] if profile.account else [])
+        try:
+            opened = await self._vault.open_many(tenant, items)
+        except Erased:
+            return None, None
+        return opened[0], opened[1] if len(opened) > 1 else None
+
+
+def login_routes(users: Users, tokens: Tokens, tenant: str, token_seconds: int) -> Router:
+    """/v1/auth/login and /v1/me; `tenant` is that of a login which names none."""
+    router = Router()
+
+    @router.post("/v1/auth/login", status=200, body=LoginRequest, reply=LoginReply)
+    async def post_login(request: Request) -> Response:
+        """A bearer token for login and password."""
+        wish = parse(await request.body(), LoginRequest)
+        home = wish.tenant or tenant
+        known = await users.authenticate(home, wish.login, wish.password)
+        if known is None:
+            raise credentials_invalid()
+        principal = Principal(known.user.user_id, home, frozenset(known.user.roles))
+        return json_reply({
+            "access_token": tokens.issue(principal, token_seconds),
+            "token_type": "Bearer",
+            "expires_in": token_seconds,
+            "user_id": principal.subject,
+            "roles": sorted(principal.roles),
+        })  # fmt: skip
+
+    @router.get("/v1/me")
+    async def get_me(request: Request) -> Response:
+        """Who the token says you are."""
+        principal = tokens.authenticate(request.headers)
+        return json_reply({"user_id": principal.subject, "tenant": principal.tenant, "roles": sorted(principal.roles)})
+
+    return router
+
+
+def profile_routes(profiles: Profiles, tokens: Tokens) -> Router:
+    """/v1/profiles, and /internal/profiles for our other services."""
+    router = Router()
+
+    @router.post("/v1/profiles", body=ProfileRequest, reply=ProfileReply)
+    async def post_profile(request: Request) -> Response:
+        """A sender or a receiver; KYC is pending until we have decided it. Needs an Idempotency-Key."""
+        principal = tokens.authenticate(request.headers)
+        require(principal, "customer")
+        raw = await request.body()
+        key = request_key(request, principal, raw)
+        return reply(await profiles.create(parse(raw, ProfileRequest), key, meta(principal), principal))
+
+    @router.get("/v1/profiles/{profile_id}", reply=ProfileReply)
+    async def get_profile(request: Request) -> Response:
+        """A profile of yours, or for an operator any, masked."""
+        principal = tokens.authenticate(request.headers)
+        return json_reply(await profiles.find(read_uuid(request.path_params["profile_id"]), principal))
+
+    @router.post("/v1/profiles/{profile_id}/kyc", status=200, body=KycRequest, reply=ProfileReply)
+    async def post_kyc(request: Request) -> Response:
+        """An operator's verdict. The same one again changes nothing."""
+        principal = tokens.authenticate(request.headers)
+        require(principal, "operator")
+        body = parse(await request.body(), KycRequest)
+        profile_id = read_uuid(request.path_params["profile_id"])
+        return reply(await profiles.decide(profile_id, body, meta(principal, body.reason)))
+
+    @router.post("/internal/profiles", status=200, body=ProfilesRequest)
+    async def post_facts(request: Request) -> Response:
+        """For services only: up to 1,000 profiles with what is personal still sealed."""
+        principal = tokens.authenticate(request.headers)
+        require(principal, "service")
+        body = parse(await request.body(), ProfilesRequest)
+        ids = [read_uuid(each) for each in body.profile_ids]
+        return Reply((200, encode(await profiles.facts(body.tenant, ids))))
+
+    return router

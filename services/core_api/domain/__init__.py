@@ -1,0 +1,1 @@
+"""Users, and the people that they send for and to. Pure: no clock, no randomness, no I/O."""

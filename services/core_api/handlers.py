@@ -1,0 +1,48 @@
+"""The streams of core_api, and what their commands claim. Pure."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from contracts.customer.v1 import UserRegistered
+from services.core_api.domain import profiles, users
+from services.kernel.decider import Ask, Claim, Decider, derive
+
+
+def user_id(tenant: str, login_digest: str) -> UUID:
+    """A user's id follows from the login, so that a login finds its user by one key."""
+    return derive("user", tenant, login_digest)
+
+
+def register(wish: users.RegisterUser) -> Ask:
+    """The wish with the login that it takes for ever."""
+    return Ask(wish.user_id, wish, claims=(Claim("login", wish.login_digest),))
+
+
+def _user_of(event: UserRegistered) -> UUID:
+    return event.user_id
+
+
+def _profile_of(event: profiles.ProfileEvent) -> UUID:
+    return event.profile_id
+
+
+USER: Decider[users.User, users.UserCommand, UserRegistered] = Decider(
+    category="user",
+    decide=users.decide,
+    evolve=users.evolve,
+    commands=users.COMMANDS,
+    events=users.EVENTS,
+    stages=users.STAGES,
+    correlate=_user_of,
+)
+PROFILE: Decider[profiles.Profile, profiles.ProfileCommand, profiles.ProfileEvent] = Decider(
+    category="profile",
+    decide=profiles.decide,
+    evolve=profiles.evolve,
+    commands=profiles.COMMANDS,
+    events=profiles.EVENTS,
+    stages=profiles.STAGES,
+    correlate=_profile_of,
+)
+DECIDERS = (USER, PROFILE)
