@@ -265,6 +265,17 @@ async def test_lines_are_not_slipped_in_by_hand(
             await transaction.write(write)
 
 
+async def test_a_superuser_in_replica_role_cannot_unbalance_an_entry_either(
+    schema: tuple[str, str], store: PostgresStore
+) -> None:
+    await post(store, deposit())
+    sql = """SET session_replication_role = replica;
+             INSERT INTO posting SELECT entry_id, 9, account_id, currency, side, 1 FROM posting WHERE line = 1"""
+    with pytest.raises(asyncpg.PostgresError) as caught:
+        await run(schema[0], sql, schema[1])
+    assert caught.value.sqlstate == "CR004"
+
+
 async def test_drift_between_balance_and_postings_is_found(schema: tuple[str, str], store: PostgresStore) -> None:
     await post(store, deposit())
     await run(schema[0], "UPDATE balance SET debit_minor = debit_minor + 1 WHERE debit_minor > 0", schema[1])
