@@ -119,7 +119,7 @@ def writer(chart: Chart) -> Callable[[Entry, Write], None]:
             (entry.entry_id, entry.cause_id, entry.kind, entry.transfer_id, entry.caused_at, entry.posted_at),
         )
         for number, line in enumerate(entry.lines, start=1):
-            kind, currency, minor = chart(line.account), line.amount.currency.code, line.amount.minor
+            kind, currency, minor = chart(line.account), line.amount.currency, line.amount.minor
             debit, credit = (minor, 0) if line.side == "debit" else (0, minor)
             write.add("account", (line.account, currency, kind.account_class, kind.protected, entry.posted_at))
             write.add("posting", (entry.entry_id, number, line.account, currency, line.side, minor))

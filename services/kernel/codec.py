@@ -14,7 +14,6 @@ from typing import Any, cast
 import msgspec
 
 from services.kernel.decider import Meta
-from services.kernel.money import Currency, iso4217
 
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]
 Upcasts = Mapping[str, tuple[str, Upcast]]  # an old type -> the next type, and how
@@ -31,19 +30,7 @@ class EventTooLarge(ValueError):
     """An event above EVENT_BYTES_MAX."""
 
 
-def _read(kind: type, value: Any) -> Any:
-    if kind is Currency:
-        return iso4217(value)
-    raise NotImplementedError(kind)
-
-
-def _write(value: Any) -> Any:
-    if isinstance(value, Currency):
-        return value.code
-    raise NotImplementedError(type(value))
-
-
-_encoder = msgspec.json.Encoder(enc_hook=_write)
+_encoder = msgspec.json.Encoder()
 
 
 def encode(value: Any) -> bytes:
@@ -53,7 +40,7 @@ def encode(value: Any) -> bytes:
 
 def decoder(kind: Any) -> Callable[[bytes], Any]:
     """bytes -> `kind`; raises msgspec.ValidationError with the path of what does not fit."""
-    return cast("Callable[[bytes], Any]", msgspec.json.Decoder(kind, dec_hook=_read).decode)
+    return cast("Callable[[bytes], Any]", msgspec.json.Decoder(kind).decode)
 
 
 def schema_version(event_type: str) -> int:
@@ -87,7 +74,7 @@ class EventCodec:
                 raise UnknownEventType(event_type[:120])
             event_type, step = self._upcasts[event_type]
             content = step(content)
-        return msgspec.convert(content, self.classes[event_type], dec_hook=_read)
+        return msgspec.convert(content, self.classes[event_type])
 
 
 def encode_event(event: Any) -> bytes:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
+from typing import NewType
 
 from iso4217 import Currency as Iso4217
 
@@ -36,20 +37,7 @@ class RateInvalid(Invalid):
     """A rate is a positive decimal text of at most 9 digits before and 12 after the point."""
 
 
-class Currency(str):
-    """An ISO 4217 alphabetic code. Make one with `iso4217()`."""
-
-    __slots__ = ()
-
-    @property
-    def code(self) -> str:
-        """The three letters as plain text."""
-        return str.__str__(self)
-
-    @property
-    def exponent(self) -> int:
-        """Digits after the point: 2 for GBP, 0 for JPY, 3 for KWD."""
-        return _exponents()[self]
+Currency = NewType("Currency", str)  # an ISO 4217 alphabetic code; made by `iso4217()`, judged again by every Money
 
 
 @cache
@@ -60,9 +48,17 @@ def _exponents() -> dict[str, int]:
 @cache
 def iso4217(code: str) -> Currency:
     """The currency of `code`; raises CurrencyUnsupported (lower case and metals are refused)."""
-    if code not in _exponents():
+    if code not in _EXPONENTS:
         raise CurrencyUnsupported(code[:8])
     return Currency(code)
+
+
+def exponent(currency: Currency) -> int:
+    """Digits after the point: 2 for GBP, 0 for JPY, 3 for KWD."""
+    return _EXPONENTS[currency]
+
+
+_EXPONENTS = _exponents()
 
 
 @dataclass(frozen=True, slots=True, order=False)
@@ -75,6 +71,8 @@ class Money:
     def __post_init__(self) -> None:
         if type(self.minor) is not int or not 0 <= self.minor <= MINOR_MAX:
             raise AmountOutOfRange(str(self.minor)[:20])
+        if self.currency not in _EXPONENTS:
+            raise CurrencyUnsupported(str(self.currency)[:8])
 
     def __add__(self, other: Money) -> Money:
         return Money(self.minor + self._same(other), self.currency)
@@ -98,8 +96,9 @@ class Money:
         return other.minor
 
     def __str__(self) -> str:
-        whole, rest = divmod(self.minor, 10**self.currency.exponent)
-        digits = f".{rest:0{self.currency.exponent}d}" if self.currency.exponent else ""
+        whole, rest = divmod(self.minor, 10 ** exponent(self.currency))
+        places = exponent(self.currency)
+        digits = f".{rest:0{places}d}" if places else ""
         return f"{whole}{digits} {self.currency}"
 
 
@@ -134,7 +133,7 @@ class Rate:
         """`money` in the target currency, rounded down: the remainder stays in the FX position, with us."""
         if money.currency != self.source:
             raise CurrencyMismatch(money.currency, self.source)
-        return Money(rounded_down(money.minor, self.value, self.target.exponent - self.source.exponent), self.target)
+        return Money(rounded_down(money.minor, self.value, exponent(self.target) - exponent(self.source)), self.target)
 
 
 def rounded_down(minor: int, rate: Decimal, shift: int) -> int:

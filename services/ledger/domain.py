@@ -133,7 +133,7 @@ def imbalance(postings: tuple[Posting, ...]) -> dict[str, int]:
     """Debits less credits in minor units, by currency. All zero, or the entry is none."""
     difference: Counter[str] = Counter()
     for line in postings:
-        difference[line.amount.currency.code] += line.amount.minor if line.side == "debit" else -line.amount.minor
+        difference[line.amount.currency] += line.amount.minor if line.side == "debit" else -line.amount.minor
     return dict(difference)
 
 

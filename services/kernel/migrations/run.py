@@ -23,7 +23,7 @@ def script(sql: str) -> None:
     """Run a script as it would run in psql."""
     connection = op.get_bind().connection.dbapi_connection
     assert connection is not None
-    connection.run_async(lambda driver: driver.execute(sql))  # type: ignore[attr-defined]
+    connection.run_async(lambda driver: driver.execute(sql))
 
 
 def in_schema(schema: str, *sql: str) -> None:

@@ -240,7 +240,7 @@ def _payment(instruction: Instruction) -> Mapping[str, Any]:
     return {
         "end_to_end_id": instruction.payout_id,
         "amount_minor": instruction.amount.minor,
-        "currency": instruction.amount.currency.code,
+        "currency": instruction.amount.currency,
         "creditor_name": instruction.creditor_name,
         "creditor_account": instruction.creditor_account,
         "remittance_information": instruction.remittance_information,

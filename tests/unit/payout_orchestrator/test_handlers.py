@@ -155,10 +155,10 @@ class Vault:
         self.forgotten = forgotten
         self.away = away
 
-    async def open_many(self, sealed: list[Sealed]) -> Sequence[str | None]:
+    async def open_many(self, sealed: list[tuple[Sealed, str]]) -> Sequence[str | None]:
         if self.away:
             raise p.CannotOpen
-        return [None if one.box in self.forgotten else f"open {one.box}" for one in sealed]
+        return [None if one.box in self.forgotten else f"open {one.box} as {field}" for one, field in sealed]
 
 
 def outcome(*events: Any, state: Any = None) -> Outcome:
@@ -181,7 +181,7 @@ async def test_names_are_opened_and_the_transfer_is_the_remittance_information()
     await h.SubmitPayout(partner, Vault()).call([(due(), head(*OUT))])
     assert partner.given == [
         p.Instruction(
-            payout_id=PAYOUT, amount=AMOUNT, creditor_name="open name", creditor_account="open account",
+            payout_id=PAYOUT, amount=AMOUNT, creditor_name="open name as name", creditor_account="open account as account",
             remittance_information=str(TRANSFER),
         )
     ]  # fmt: skip

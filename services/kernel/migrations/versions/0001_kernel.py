@@ -34,6 +34,7 @@ def upgrade() -> None:
     script(f"ALTER ROLE {ONCALL} SET default_transaction_read_only = on; ALTER ROLE {ONCALL} SET statement_timeout = '60s';")
     for schema in SCHEMAS.values():
         _schema(schema)
+    in_schema("deposit", file("deposit_watcher/sql/waiting.sql"))
     in_schema("ledger", file("kernel/sql/book.sql"), BOOK.format(role="corridor_ledger"), _oncall("ledger"))
     script(f"CREATE SCHEMA vault AUTHORIZATION {OWNER}; CREATE SCHEMA app AUTHORIZATION {OWNER};")
     in_schema("vault", file("kernel/sql/vault.sql"), _vault_grants())
