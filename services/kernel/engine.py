@@ -114,6 +114,13 @@ class Overlay:
     rows: list[tuple[str, tuple[Any, ...]]]
 
 
+@dataclass(frozen=True, slots=True)
+class Unfoldable:
+    """A state that could not be folded anew: whoever asks this stream fails, and nobody else."""
+
+    error: Exception
+
+
 class Engine:
     """Runs batches of one service against a store. Deciders and ids come in; nothing here reads a clock for a decision."""
 
@@ -190,7 +197,11 @@ class Engine:
         for head in known.streams.values():
             decider = self._deciders.get(head.category)
             if decider is not None and decider.fold_version != head.fold:
-                anew[head.stream_id] = self._fold(decider, await transaction.events(head.stream_id))
+                events = await transaction.events(head.stream_id)
+                try:
+                    anew[head.stream_id] = self._fold(decider, events)
+                except Exception as error:
+                    anew[head.stream_id] = Unfoldable(error)
         return anew
 
     def _fold(self, decider: Decider[Any, Any, Any], events: Sequence[tuple[str, bytes]]) -> Any:
@@ -352,6 +363,8 @@ class Batch:
         assert head.tenant == tenant, "a stream belongs to one tenant"
         assert head.category == decider.category, "a stream has one decider"
         state = self._folded[stream_id] if stream_id in self._folded else self._engine.state_of(head)
+        if isinstance(state, Unfoldable):
+            raise state.error
         return Stream(stream_id, decider, tenant, head.record_key, state, head.version, head.hash, head.version)
 
     def _with_seen(self, ask: Ask, tenant: str, overlay: Overlay) -> Any:

@@ -233,8 +233,9 @@ class Statement:
         return values
 
 
-# A batch in one of these classes runs again: the first two at once, the rest after a pause.
-_AGAIN = ("40P01", "40001", "55P03", "57014")
+# Classes of SQLSTATE that are about the content: data, integrity, limits, our own triggers. Every other error is about the
+# server, the role or the deploy (a standby, a missing table, a full disk) and must never park what was in hand.
+_CONTENT = ("21", "22", "23", "44", "54", "CR", "P0")
 _AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
@@ -252,9 +253,8 @@ def translated(error: BaseException) -> Exception | None:
             return Conflict(str(error))
         if state == "CR002":
             return Fenced(str(error))
-        if state in _AGAIN or state.startswith(("53", "57P", "08")):
-            return Unavailable(f"{state}: {error}")
-        return ContentRefused(f"{state}: {error}")
+        words = f"{state}: {error}"
+        return ContentRefused(words) if state.startswith(_CONTENT) else Unavailable(words)
     if isinstance(error, asyncpg.DataError | ValueError | OverflowError):
         return ContentRefused(str(error))
     return Unavailable(f"{type(error).__name__}: {error}") if isinstance(error, _AWAY) else None

@@ -69,7 +69,8 @@ class GroupCommit:
     async def _halve(self, taken: list[tuple[Unit, asyncio.Future[Outcome]]], refused: ContentRefused) -> None:
         """The database refuses something in here: halve down to the culprit, so that its neighbours go through."""
         if len(taken) == 1:
-            taken[0][1].set_result(Outcome(error=refused))
+            if not taken[0][1].done():  # its client may have left
+                taken[0][1].set_result(Outcome(error=refused))
             return
         middle = len(taken) // 2
         await self._commit(taken[:middle])
