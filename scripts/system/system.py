@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -303,15 +303,23 @@ async def _set_passwords(dsn: str, installation: Installation) -> None:
         await connection.close()
 
 
-def is_ready(program: Program) -> bool:
-    """Whether its probe says 200 now."""
+class Probed(NamedTuple):
+    """What a process says of itself."""
+
+    ready: bool
+    words: str
+
+
+def probe(program: Program) -> Probed:
+    """Asks once."""
     parts = urlsplit(program.probe_url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=ANSWER_SECONDS)
     try:
         connection.request("GET", parts.path)
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
+        response = connection.getresponse()
+        return Probed(response.status == http.client.OK, response.read(LOG_TAIL_BYTES).decode(errors="replace"))
+    except (OSError, http.client.HTTPException) as error:
+        return Probed(ready=False, words=f"nothing ({type(error).__name__})")
     finally:
         connection.close()
 

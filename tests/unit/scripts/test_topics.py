@@ -1,4 +1,5 @@
-from scripts.topics import NAMES, TOPIC_CONFIG, Live, differences
+from contracts.topics import TOPIC_CONFIG
+from scripts.topics import NAMES, Live, differences
 
 GOOD = {name: Live(4, TOPIC_CONFIG) for name in NAMES}
 
