@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -112,6 +112,7 @@ class Poll:
         self._epoch = epoch
         self._received = received
         self.results: dict[str, int] = {}
+        self.parked: Counter[str] = Counter()  # by topic
 
     def wanted(self) -> Wanted:
         """The streams of the asks, and a cursor for each source stream."""
@@ -123,6 +124,7 @@ class Poll:
     def decide(self, known: Known, decide: Decide, write: Write) -> list[Outcome]:
         """Each record in order: its cursor first, then its unit; the fence of each partition last."""
         self.results = {"applied": 0, "skipped": 0, "duplicate": 0, "parked": 0}
+        self.parked.clear()
         cursors = dict(known.cursors)
         moved: dict[tuple[str, UUID], Cursor] = {}
         outcomes = [self._record(each, cursors, moved, decide, write) for each in self._received]
@@ -180,7 +182,9 @@ class Poll:
 
     def _park(self, each: Received, trouble: BaseException, write: Write) -> Outcome:
         record, envelope = each.record, each.envelope
-        error = f"{type(trouble).__name__}: {trouble}"[:1000]
+        words = f"{type(trouble).__name__}: {trouble}".encode("utf-8", "backslashreplace").decode()
+        error = words.replace("\x00", "\\x00")[:1000]  # whatever a stranger wrote, a text column must hold it
+        self.parked[record.topic] += 1
         kind = envelope.event_type if envelope else None
         fingerprint = hashlib.sha256(f"{self._consumer}|{kind}|{type(trouble).__name__}".encode()).hexdigest()[:16]
         identity = (envelope.stream_id, envelope.version) if envelope else (None, None)
@@ -244,6 +248,7 @@ class Consumer:
         self._positions: dict[Partition, int] = {}
         self._alone: set[Partition] = set()
         self._holes: dict[Partition, int] = {}
+        self._in_hand: dict[Partition, tuple[int, int]] = {}  # the offset that was noted as suspect, and its tries
         self._parked: deque[tuple[float, int, int]] = deque()
         self._away = 0
         self.lock = asyncio.Lock()
@@ -339,7 +344,7 @@ class Consumer:
             await self._wait(away)
         else:
             self._away = 0
-            self._advance(received, poll.results)
+            self._advance(received, poll)
 
     async def _halve(self, received: Sequence[Received], refused: ContentRefused) -> None:
         """The database refuses something in here: down to the culprit, which is parked."""
@@ -365,9 +370,17 @@ class Consumer:
             at = (record.topic, record.partition)
             if self._positions.get(at, -1) > record.offset:
                 continue
-            tries = await self._store.suspect(self.inbox.name, self._epoch, at, record.offset)
+            tries = await self._tries(at, record.offset)
             received = self._read(record, after) if tries <= SUSPECT_TRIES_MAX else self._suspected(record, after)
             await self._commit([received])
+
+    async def _tries(self, at: Partition, offset: int) -> int:
+        """At how many deaths it was in hand, and now. A failure that we lived through is not held against it."""
+        noted = self._in_hand.get(at)
+        if noted is None or noted[0] != offset:
+            noted = (offset, await self._store.suspect(self.inbox.name, self._epoch, at, offset))
+            self._in_hand[at] = noted
+        return noted[1]
 
     def _suspected(self, record: Record, after: int) -> Received:
         try:
@@ -393,16 +406,16 @@ class Consumer:
                 await self._pause(min(0.1 * (number + 1), 2.0))
         raise Unavailable("the stored positions cannot be read")
 
-    def _advance(self, received: Sequence[Received], results: Mapping[str, int]) -> None:
+    def _advance(self, received: Sequence[Received], poll: Poll) -> None:
         for each in received:
             at = (each.record.topic, each.record.partition)
             self._positions[at] = self.hints[at] = each.record.offset + 1
             self._holes.pop(at, None)
-        for result, count in results.items():
+        for result, count in poll.results.items():
             if count:
                 self._counted(result, count)
         internal = sum(1 for each in received if each.record.topic in self.inbox.codecs)
-        self._watch_parking(results["parked"], internal)
+        self._watch_parking(sum(poll.parked[topic] for topic in self.inbox.codecs), internal)
 
     def _watch_parking(self, parked: int, total: int) -> None:
         now = self._clock()

@@ -5,6 +5,7 @@ So the event table can be rebuilt from the topic and the topic from the table.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,9 @@ from services.kernel.decider import Cause
 
 Headers = Sequence[tuple[str, bytes]]
 HEADER_BYTES_MAX = 16 * 1024
+_VERSION = re.compile(rb"[1-9][0-9]{0,8}")  # fits PostgreSQL's integer
+_TYPE = re.compile(rb"[!-~]{1,200}")
+_HASH = re.compile(rb"[0-9a-f]{64}")
 
 
 class Unreadable(ValueError):
@@ -131,12 +135,18 @@ def envelope_of(headers: Headers) -> Envelope:
     try:
         return Envelope(
             UUID(fields["ce_id"].decode()),
-            fields["ce_type"].decode(),
+            _text(_TYPE, fields["ce_type"]),
             UUID(fields["ce_subject"].decode()),
-            int(fields["ce_streamversion"]),
-            bytes.fromhex(fields["ce_prevhash"].decode()),
-            bytes.fromhex(fields["ce_hash"].decode()),
+            int(_text(_VERSION, fields["ce_streamversion"])),
+            bytes.fromhex(_text(_HASH, fields["ce_prevhash"])),
+            bytes.fromhex(_text(_HASH, fields["ce_hash"])),
             fields,
         )
     except (KeyError, ValueError, TypeError, UnicodeDecodeError) as error:
         raise Unreadable(f"{type(error).__name__}: {error}"[:200]) from error
+
+
+def _text(form: re.Pattern[bytes], value: bytes) -> str:
+    if not form.fullmatch(value):
+        raise ValueError(f"{value[:40]!r} is not {form.pattern!r}")
+    return value.decode("ascii")
