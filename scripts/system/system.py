@@ -182,15 +182,14 @@ class System:
 
     def _wait_ready(self, keeper: Keeper, deadline: float) -> None:
         falls = keeper.restarts
-        while not is_ready(keeper.program):
-            late = time.monotonic() > deadline
-            if late or keeper.restarts - falls >= FALLS_MAX:
-                why = "was not ready in time" if late else f"ended {FALLS_MAX} times (exit code {keeper.last_exit})"
-                raise NotReady(
-                    f"{keeper.program.name} {why}; the end of its log:\n{self.log_tail(keeper.program.name)}"
-                )
+        name = keeper.program.name
+        while not (answer := probe(keeper.program)).ready:
+            if keeper.restarts - falls >= FALLS_MAX:
+                raise NotReady(f"{name} ended {FALLS_MAX} times, exit code {keeper.last_exit}\n{self.log_tail(name)}")
+            if time.monotonic() > deadline:
+                raise NotReady(f"{name} was not ready in time; it says {answer.words}\n{self.log_tail(name)}")
             time.sleep(LOOK_SECONDS)
-        self._say(f"{keeper.program.name} is ready at {keeper.program.url}")
+        self._say(f"{name} is ready at {keeper.program.url}")
 
     def log_tail(self, name: str) -> str:
         """The last lines that a program wrote."""
