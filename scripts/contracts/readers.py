@@ -1,0 +1,67 @@
+"""Who listens to which event, read from the services themselves, and why some events have no listener."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from importlib.util import find_spec
+
+import contracts.customer.v1 as customer
+import contracts.deposit.v1 as deposit
+import contracts.ledger.v1 as ledger
+import contracts.payout.v1 as payout
+import contracts.quote.v1 as quote
+import contracts.transfer.v1 as transfer
+from services.kernel.projector import Projection
+
+SERVICES = ("core_api", "quote", "transfer", "deposit_watcher", "payout_orchestrator", "ledger")
+
+OWN = "a step that only its own service goes on from; on the topic for recovery and for timelines"
+PERSON = "for a person; nothing goes on by itself"
+UNREAD: Mapping[type, str] = {
+    customer.UserRegistered: "logins are judged where users are kept",
+    quote.QuoteAccepted: "learned from `transfer.opened`; who needs it reads that",
+    quote.QuoteExpired: "the transfer service judges the expiry at its own time",
+    transfer.LateFundingRecorded: PERSON,
+    transfer.PayoutReviewRequired: PERSON,
+    transfer.TransferOverdue: PERSON,
+    deposit.DepositExpected: OWN,
+    deposit.DepositMismatched: PERSON,
+    deposit.DepositReferenceMismatched: PERSON,
+    deposit.DepositRouteClosed: OWN,
+    payout.PayoutRequested: OWN,
+    payout.PayoutApproved: OWN,
+    payout.PayoutSubmitting: OWN,
+    payout.PayoutDeferred: OWN,
+    payout.PayoutNotKnownToPartner: OWN,
+    payout.PayoutContradicted: PERSON,
+    payout.PayoutOverdue: PERSON,
+    ledger.EntryPosted: "the end of the line: the books themselves are its reader",
+}
+
+
+def readers() -> dict[type, tuple[str, ...]]:
+    """Event class -> the services that act on it or keep a read table of it."""
+    found: dict[type, set[str]] = {}
+    for service in SERVICES:
+        for event in _heard(service):
+            found.setdefault(event, set()).add(service)
+    return {event: tuple(sorted(names)) for event, names in found.items()}
+
+
+def _heard(service: str) -> Iterator[type]:
+    handlers = import_module(f"services.{service}.handlers")
+    yield from getattr(handlers, "CONSUMES", {})
+    for projection in _projections(service):
+        yield from projection.wanted
+
+
+def _projections(service: str) -> Iterator[Projection]:
+    room = f"services.{service}.projections"
+    if find_spec(room) is None:
+        return
+    for module in pkgutil.iter_modules(import_module(room).__path__):
+        found = getattr(import_module(f"{room}.{module.name}"), "PROJECTION", None)
+        if isinstance(found, Projection):
+            yield found
