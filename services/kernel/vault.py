@@ -141,7 +141,6 @@ class Vault:
     async def destroy(self, tenant: str, subject: UUID) -> None:
         """Erase the person: no box of theirs can be opened again, here at once, elsewhere within a minute."""
         await self._store.destroy(tenant, subject)
-        self._versions.pop((tenant, subject), None)
         for name in [name for name in self._ciphers if name[:2] == (tenant, subject)]:
             del self._ciphers[name]
 

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from asyncpg.exceptions._base import DataError as ClientDataError
 
 from services.kernel import deadline, metrics, routing, tracing
 from services.kernel.decider import Outcome
@@ -92,7 +93,7 @@ def service(health: Health | None = None) -> App:
     async def get_failure(request: Request) -> Any:
         raise {
             "refused": QuoteUsed(UUID(int=1)), "problem": Problem(409, "webhook/reference-mismatch"),
-            "bug": RuntimeError(SECRET), "data": asyncpg.DataError(SECRET), "away": asyncpg.InterfaceError(SECRET),
+            "bug": RuntimeError(SECRET), "data": ClientDataError(SECRET), "away": asyncpg.InterfaceError(SECRET),
             "refused_connection": ConnectionRefusedError(SECRET), "slow": TimeoutError(),
         }[request.path_params["how"]]  # fmt: skip
 
@@ -252,7 +253,16 @@ async def test_json_that_nobody_should_send_is_refused(body: bytes, expected: st
     assert (answer.status, slug(answer)) == (400, expected)
 
 
-@pytest.mark.parametrize("body", [b"[" * 16 + b"]" * 16, b'{"a":"[[[[[[[[[[[[[[[[[[[[["}', b'{"a":"\\u003a:","b":1}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 16 + b"]" * 16,
+        b'{"a":"[[[[[[[[[[[[[[[[[[[[["}',
+        b'{"a":"\\u003a:","b":1}',
+        b"[" + b"1," * 999 + b"1]",
+        json.dumps(dict.fromkeys(map(str, range(200)))).encode(),
+    ],
+)
 async def test_json_at_the_limit_is_only_of_the_wrong_form(body: bytes) -> None:
     assert (await send(service(), "POST", "/v1/asks", body)).status == 422
 
@@ -365,6 +375,15 @@ async def test_another_value_is_another_request(other: bytes) -> None:
 
 async def test_a_fraction_is_not_the_text_of_it() -> None:
     assert await fingerprint(b'{"a":1.0}') != await fingerprint(b'{"a":"1.0"}')
+
+
+@pytest.mark.parametrize("other", [("PUT", "/v1/asks"), ("POST", "/v1/asks/1"), ("POST", "/v1/ask")])
+def test_another_route_or_method_is_another_request(other: tuple[str, str]) -> None:
+    def made(method: str, path: str) -> str:
+        scope = {"type": "http", "method": method, "path": path, "headers": [(b"idempotency-key", b"k")]}
+        return request_key(Request(scope, None, b""), ANNA, b"{}").fingerprint  # type: ignore[arg-type]
+
+    assert made("POST", "/v1/asks") == made("POST", "/v1/asks") != made(*other)
 
 
 async def test_no_single_key_can_be_the_key_of_an_item() -> None:
