@@ -17,7 +17,8 @@ from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, Var, load_or_exit
 from services.kernel.tokens import ServiceToken, Tokens
 from services.transfer import api, handlers
-from services.transfer.adapters.owners import OwnedPeople, OwnedQuotes, Owner
+from services.transfer.adapters.owners import Owner
+from services.transfer.api.facts import OwnedPeople, OwnedQuotes
 from services.transfer.domain.states import Deadlines
 from services.transfer.projections import profiles, quote_terms
 
