@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from scripts.stack import process
-from scripts.stack.server import LocalServer, Server
+from scripts.stack.server import LOG_TAIL_BYTES, LocalServer, Server
 from scripts.system.home import ROOT, Home, write_json
 from scripts.system.programs import STOP_SECONDS, Program
 
@@ -33,6 +33,7 @@ class Keeper:
         self.last_exit: int | None = None
         self._home = home
         self._changed = changed
+        self._log_begin = 0
         self._stopping = threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._keep, name=f"keeper-{program.name}", daemon=True)
@@ -44,6 +45,8 @@ class Keeper:
 
     def start(self) -> None:
         """Returns once the process exists; it need not answer yet."""
+        log = self._home.log_of(self.program.name)
+        self._log_begin = log.stat().st_size if log.exists() else 0
         self._spawn()
         self._thread.start()
 
@@ -69,6 +72,11 @@ class Keeper:
             _kill_group(self._child.pid)
             self._thread.join(process.KILL_SECONDS)
         self._pid_file.unlink(missing_ok=True)
+
+    def log_tail(self) -> str:
+        """The end of what it has written since `start`."""
+        text = self._home.log_of(self.program.name).read_bytes()
+        return text[self._log_begin :][-LOG_TAIL_BYTES:].decode(errors="replace")
 
     def _keep(self) -> None:
         falls = 0
@@ -106,6 +114,7 @@ class Keeper:
         if log.stat().st_size > LOG_BYTES_MAX:
             log.with_suffix(".log.1").write_bytes(log.read_bytes())
             log.write_bytes(b"")
+            self._log_begin = 0
 
 
 class ServerKeeper:

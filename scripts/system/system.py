@@ -185,16 +185,11 @@ class System:
         name = keeper.program.name
         while not (answer := probe(keeper.program)).ready:
             if keeper.restarts - falls >= FALLS_MAX:
-                raise NotReady(f"{name} ended {FALLS_MAX} times, exit code {keeper.last_exit}\n{self.log_tail(name)}")
+                raise NotReady(f"{name} ended {FALLS_MAX} times, exit code {keeper.last_exit}\n{keeper.log_tail()}")
             if time.monotonic() > deadline:
-                raise NotReady(f"{name} was not ready in time; it says {answer.words}\n{self.log_tail(name)}")
+                raise NotReady(f"{name} was not ready in time; it says {answer.words}\n{keeper.log_tail()}")
             time.sleep(LOOK_SECONDS)
         self._say(f"{name} is ready at {keeper.program.url}")
-
-    def log_tail(self, name: str) -> str:
-        """The last lines that a program wrote."""
-        text = self.home.log_of(name).read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
-        return text.partition("\n")[2] if len(text) == LOG_TAIL_BYTES else text
 
     # -- users
 
