@@ -278,7 +278,7 @@ async def test_a_large_bulk_body_is_checked_in_milliseconds() -> None:
         started = time.process_time()
         parse(body + b" " * blanks, Bulk)
         best = min(best, time.process_time() - started)
-    assert best < 0.1
+    assert best < 0.04  # alone: 6 ms for the checks and 10 ms for the model
 
 
 async def test_a_huge_number_is_refused_at_once() -> None:
