@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
+from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
@@ -20,6 +21,7 @@ from services.kernel.partition import partition_of
 from services.kernel.store import Partition
 
 BATCH_BYTES = 512 * 1024
+RECORD_BYTES_MAX = 1000 * 1024  # the topics take 1 MiB; aiokafka takes a first record of any size into a batch
 POLL_RECORDS_MAX = 500
 SILENCE_SECONDS_MAX = 30.0  # without a poll the process ends: aiokafka may never recover (its issues 376, 847)
 HINT_SECONDS = 1.0  # Kafka hears of our positions this often; they are only a hint for lag displays
@@ -66,7 +68,12 @@ class KafkaPublisher:
         assert self._producer is not None
         full: list[tuple[str, int, Any]] = []
         filling: dict[Partition, Any] = {}
+        stuck: set[UUID] = set()
         for event in events:
+            if event.stream_id in stuck or len(event.data) + 2 * len(event.meta) > RECORD_BYTES_MAX:
+                stuck.add(event.stream_id)  # with what follows: a gap on the topic would park it at every reader
+                never.append(event.global_seq)
+                continue
             key = str(event.record_key).encode()
             at = (event.topic, partition_of(key, self._partitions))
             batch = filling.get(at) or filling.setdefault(at, self._producer.create_batch())
