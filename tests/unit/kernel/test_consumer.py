@@ -1,0 +1,426 @@
+"""The consumer on the bus and the store in memory: redelivery, fences, parking, holes, and what stops it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from services.kernel.consumer import PARKED_MIN, SUSPECT_TRIES_MAX, Consumer, Inbox, ParkingRate, Record
+from services.kernel.decider import Unit
+from services.kernel.engine import Engine, Units
+from services.kernel.memory import Fault, MemoryBus, MemoryStore, MemorySubscription
+from services.kernel.relay import Relay
+from services.kernel.store import Unavailable
+from tests.support.builders import EVENTS, JAR, MIRROR, TOPIC, Add, ask, inbox, name
+from tests.support.fakes import Clock, Ids, Planned, no_pause
+
+OUTSIDE = "partner.jars.v1"
+Change = Callable[[dict[str, bytes]], dict[str, bytes]]
+
+
+class World:
+    """Two services: a source whose events are on the bus, and a mirror that consumes them."""
+
+    def __init__(self, partitions: int = 1) -> None:
+        self.faults = Planned()
+        self.source, self.mirror = MemoryStore(Clock()), MemoryStore(Clock(), self.faults)
+        self.bus = MemoryBus("/corridor/jar", partitions)
+        self.counted: dict[str, int] = {}
+        self.seconds = 0.0
+
+    async def publish(self, *units: Unit) -> list[Record]:
+        engine = Engine(self.source, (JAR,), TOPIC, uuid4)
+        for unit in units:
+            await engine.run(Units([unit]))
+        await self.relay()
+        return [each for records in self.bus.records.values() for each in records]
+
+    async def relay(self) -> None:
+        if self.source.leader is None:
+            await self.source.outbox().lead()
+        assert self.source.leader is not None
+        while await Relay(self.source.leader, self.bus).step():
+            pass
+
+    async def consumer(self, listens: Inbox | None = None) -> Member:
+        engine = Engine(self.mirror, (JAR,), "mirror.events.v1", Ids(), pause=no_pause)
+        consumer = Consumer(
+            listens or inbox(),
+            engine,
+            self.mirror,
+            "mirror",
+            counted=self.count,
+            pause=no_pause,
+            clock=lambda: self.seconds,
+        )
+        subscription = MemorySubscription(self.bus, consumer)
+        await subscription.start()
+        return Member(consumer, subscription, engine)
+
+    def count(self, result: str, count: int) -> None:
+        self.counted[result] = self.counted.get(result, 0) + count
+
+    def numbers(self, stream_id: UUID) -> tuple[int, ...]:
+        """What the mirror took for that stream, in order."""
+        head = self.mirror.tables.heads.get(stream_id)
+        if head is None:
+            return ()
+        found: tuple[int, ...] = Engine(self.mirror, (JAR,), "", uuid4).state_of(head).numbers
+        return found
+
+    def parked(self) -> list[tuple[int, str]]:
+        """(offset, the class of the error)."""
+        return [(row[3], row[7].partition(":")[0]) for row in self.mirror.tables.parked.values()]
+
+    def position(self) -> int:
+        found = self.mirror.tables.positions.get((MIRROR, 1, (TOPIC, 0)))
+        return found.next_offset if found else 0
+
+
+@dataclass
+class Member:
+    consumer: Consumer
+    subscription: MemorySubscription
+    engine: Engine
+
+
+def forged(record: Record, change: Change) -> Record:
+    """The same record with other headers."""
+    return replace(record, headers=tuple(change(dict(record.headers)).items()))
+
+
+async def test_every_event_has_its_effect_once_in_order() -> None:
+    world, one, two = World(), uuid4(), uuid4()
+    await world.publish(ask(one, Add(1)), ask(two, Add(5)), ask(one, Add(2)), name(one, "blue"), ask(one, Add(3)))
+    member = await world.consumer()
+    await member.subscription.drain(limit=2)
+    assert (world.numbers(one), world.numbers(two)) == ((1, 2, 3), (5,))
+    assert world.counted == {"applied": 4, "skipped": 1}
+    assert world.position() == 5
+
+
+async def test_redelivery_from_offset_zero_has_no_effect() -> None:
+    world, one = World(), uuid4()
+    await world.publish(*(ask(one, Add(number)) for number in range(5)))
+    await (await world.consumer()).subscription.drain()
+    world.mirror.tables.positions.clear()
+    await (await world.consumer()).subscription.drain(limit=3)
+    assert world.numbers(one) == (0, 1, 2, 3, 4)
+    assert world.counted == {"applied": 5, "duplicate": 5}
+
+
+async def test_a_relay_that_sent_everything_twice_has_no_second_effect() -> None:
+    world, one = World(), uuid4()
+    world.bus._step = _always(Fault.DUPLICATE)
+    await world.publish(*(ask(one, Add(number)) for number in range(5)))
+    await (await world.consumer()).subscription.drain()
+    assert world.numbers(one) == (0, 1, 2, 3, 4)
+    assert world.parked() == []
+
+
+def _always(fault: Fault) -> Any:
+    async def step(point: str) -> Fault | None:
+        return fault
+
+    return step
+
+
+async def test_a_zombie_goes_back_to_the_stored_positions_and_does_nothing_twice() -> None:
+    world, one = World(), uuid4()
+    await world.publish(*(ask(one, Add(number)) for number in range(4)))
+    zombie = await world.consumer()
+    held = zombie.subscription.poll(2)
+    other = await world.consumer()
+    await other.subscription.turn(limit=3)
+    await zombie.consumer.handle(held)
+    assert world.numbers(one) == (0, 1, 2)
+    await zombie.subscription.drain()
+    assert world.numbers(one) == (0, 1, 2, 3)
+    assert world.position() == 4
+
+
+async def test_what_was_polled_before_a_rebalance_is_not_taken_after_it() -> None:
+    world, one = World(), uuid4()
+    await world.publish(ask(one, Add(1)))
+    member = await world.consumer()
+    held = member.subscription.poll()
+    member.consumer.revoked()
+    await member.consumer.handle(held)
+    assert world.numbers(one) == ()
+
+
+@pytest.mark.parametrize(
+    ("poison", "error"),
+    [("raise", "RuntimeError"), ("refuse", "Full"), ("content", "ContentRefused")],
+)
+async def test_poison_parks_its_stream_and_what_follows_in_it_and_nothing_else(poison: str, error: str) -> None:
+    world, bad, good = World(), uuid4(), uuid4()
+    await world.publish(
+        ask(bad, Add(1)), ask(bad, Add(2, poison)), ask(good, Add(7)), ask(bad, Add(3)), ask(good, Add(8))
+    )
+    await (await world.consumer()).subscription.drain()
+    assert (world.numbers(bad), world.numbers(good)) == ((1,), (7, 8))
+    assert world.parked() == [(1, error), (3, "Behind")]
+    assert world.position() == 5
+    world.mirror.tables.positions.clear()  # redelivery parks nothing a second time
+    await (await world.consumer()).subscription.drain()
+    assert world.parked() == [(1, error), (3, "Behind")]
+
+
+async def test_a_gap_parks_the_stream() -> None:
+    world, one = World(), uuid4()
+    first, _, third = await world.publish(*(ask(one, Add(number)) for number in range(3)))
+    world.bus.records[TOPIC, 0] = [first, replace(third, offset=1)]
+    await (await world.consumer()).subscription.drain()
+    assert world.numbers(one) == (0,)
+    assert world.parked() == [(1, "Gap")]
+
+
+async def test_a_stream_is_taken_from_its_first_event_only() -> None:
+    world, one = World(), uuid4()
+    _, second = await world.publish(*(ask(one, Add(number)) for number in range(2)))
+    world.bus.records[TOPIC, 0] = [replace(second, offset=0)]
+    await (await world.consumer()).subscription.drain()
+    assert world.parked() == [(0, "Gap")]
+
+
+@pytest.mark.parametrize("forge", ["another history", "another head"])
+async def test_a_fork_parks_the_stream(forge: str) -> None:
+    world, one = World(), uuid4()
+    first, second = await world.publish(*(ask(one, Add(number)) for number in range(2)))
+    header = "ce_prevhash" if forge == "another history" else "ce_hash"
+    target = second if forge == "another history" else replace(first, offset=1)
+    other = forged(target, lambda fields: {**fields, header: b"ab" * 32})
+    world.bus.records[TOPIC, 0] = [first, other]
+    await (await world.consumer()).subscription.drain()
+    assert world.numbers(one) == (0,)
+    assert world.parked() == [(1, "Fork")]
+
+
+async def test_bytes_that_were_not_hashed_park_the_stream() -> None:
+    world, one = World(), uuid4()
+    (record,) = await world.publish(ask(one, Add(1)))
+    world.bus.records[TOPIC, 0] = [replace(record, value=(record.value or b"").replace(b'"number":1', b'"number":9'))]
+    await (await world.consumer()).subscription.drain()
+    assert world.numbers(one) == ()
+    assert world.parked() == [(0, "HashMismatch")]
+
+
+async def test_a_record_without_headers_is_parked_alone() -> None:
+    world, one = World(), uuid4()
+    world.bus.append((TOPIC, 0), str(one).encode(), b"hello")
+    world.bus.append((TOPIC, 0), None, None)
+    await world.publish(ask(one, Add(1)))
+    await (await world.consumer()).subscription.drain()
+    assert world.parked() == [(0, "Unreadable"), (1, "Unreadable")]
+    assert world.numbers(one) == (1,)
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("ce_streamversion", b"99999999999999999999"),
+        ("ce_streamversion", b"2147483648"),
+        ("ce_streamversion", b"0"),
+        ("ce_streamversion", b"-5"),
+        ("ce_streamversion", b"1_0"),
+        ("ce_type", b"corridor.jar.added\x00.v1"),
+        ("ce_type", b"\xff\xfe"),
+        ("ce_type", b"x" * 5_000),
+        ("ce_subject", b"not-an-id"),
+        ("ce_id", b""),
+        ("ce_hash", b"00"),
+        ("ce_prevhash", b"zz"),
+    ],
+)
+async def test_an_identity_that_cannot_be_ours_is_parked_alone(header: str, value: bytes) -> None:
+    world, one = World(), uuid4()
+    first, second = await world.publish(ask(one, Add(1)), ask(one, Add(2)))
+    bad = replace(forged(second, lambda fields: {**fields, header: value}), offset=1)
+    world.bus.records[TOPIC, 0] = [first, bad, replace(second, offset=2)]
+    await (await world.consumer()).subscription.drain()
+    assert world.parked() == [(1, "Unreadable")]
+    assert world.numbers(one) == (1, 2)
+
+
+@pytest.mark.parametrize("missing", ["ce_tenant", "ce_correlationid", "ce_time", "ce_meta"])
+async def test_an_event_that_lacks_what_handlers_need_parks_its_stream(missing: str) -> None:
+    world, one = World(), uuid4()
+    (record,) = await world.publish(ask(one, Add(1)))
+    without = forged(record, lambda fields: {name: value for name, value in fields.items() if name != missing})
+    world.bus.records[TOPIC, 0] = [without]
+    await (await world.consumer()).subscription.drain()
+    assert [offset for offset, _ in world.parked()] == [0]
+    assert world.position() == 1
+
+
+@pytest.mark.parametrize("kind", [b"corridor.jar.added.v2", b"corridor.jar.melted.v1"])
+async def test_a_newer_version_or_an_unknown_type_parks_its_stream(kind: bytes) -> None:
+    world, one, two = World(), uuid4(), uuid4()
+    first, second = await world.publish(ask(one, Add(1)), ask(two, Add(2)))
+    world.bus.records[TOPIC, 0] = [forged(first, lambda fields: {**fields, "ce_type": kind}), second]
+    await (await world.consumer()).subscription.drain()
+    assert world.parked() == [(0, "UnknownEventType")]
+    assert world.numbers(two) == (2,)
+
+
+async def test_an_error_that_no_text_column_can_hold_is_parked_all_the_same() -> None:
+    def on_added(event: Any, cause: Any) -> Any:
+        raise ValueError("nul \x00 and half a surrogate \ud800")
+
+    world, one = World(), uuid4()
+    await world.publish(ask(one, Add(1)))
+    strange = replace(inbox(), consumes={EVENTS[0]: on_added})
+    await (await world.consumer(strange)).subscription.drain()
+    assert world.parked() == [(0, "ValueError")]
+
+
+async def test_a_hole_in_the_offsets_is_looked_at_once_more_and_then_believed() -> None:
+    world, one, two = World(), uuid4(), uuid4()
+    await world.publish(ask(one, Add(1)), ask(two, Add(2)), ask(one, Add(3)))
+    world.bus.lose((TOPIC, 0), 1)
+    member = await world.consumer()
+    seeks: list[int] = []
+    original = member.subscription.seek
+    member.consumer.seeker = _Watched(original, seeks)
+    await member.subscription.drain()
+    assert world.numbers(one) == (1, 3)
+    assert set(seeks) == {1}
+    assert len(seeks) <= 2
+
+
+class _Watched:
+    def __init__(self, seek: Callable[[Any, int], None], seeks: list[int]) -> None:
+        self._seek, self._seeks = seek, seeks
+
+    def seek(self, at: Any, offset: int) -> None:
+        self._seeks.append(offset)
+        self._seek(at, offset)
+
+
+async def test_a_lost_answer_of_the_commit_is_not_a_second_effect() -> None:
+    world, one = World(), uuid4()
+    await world.publish(*(ask(one, Add(number)) for number in range(4)), name(one, "blue"))
+    member = await world.consumer()
+    for _ in range(3):
+        world.faults.plan("commit", Fault.LOSE_ANSWER)
+        world.faults.plan("commit", Fault.UNAVAILABLE)
+        await member.subscription.turn(limit=2)
+    await member.subscription.drain()
+    assert world.numbers(one) == (0, 1, 2, 3)
+
+
+async def test_a_conflict_runs_the_batch_again() -> None:
+    world, one = World(), uuid4()
+    await world.publish(ask(one, Add(1)), ask(one, Add(2)))
+    world.faults.plan("commit", Fault.CONFLICT, times=5)
+    await (await world.consumer()).subscription.drain()
+    assert world.numbers(one) == (1, 2)
+
+
+async def test_too_much_parked_stops_it() -> None:
+    world = World()
+    await world.publish(*(ask(uuid4(), Add(1, "raise")) for _ in range(PARKED_MIN)))
+    member = await world.consumer()
+    with pytest.raises(ParkingRate):
+        await member.subscription.drain(limit=5)
+    assert len(world.parked()) == PARKED_MIN
+
+
+async def test_a_little_parked_among_much_does_not_stop_it() -> None:
+    world = World()
+    good = [ask(uuid4(), Add(1)) for _ in range(PARKED_MIN * 20)]
+    bad = [ask(uuid4(), Add(1, "raise")) for _ in range(PARKED_MIN)]
+    await world.publish(*good, *bad)
+    await (await world.consumer()).subscription.drain()
+    assert len(world.parked()) == PARKED_MIN
+
+
+async def test_parking_slowly_does_not_stop_it() -> None:
+    world = World()
+    await world.publish(*(ask(uuid4(), Add(1, "raise")) for _ in range(PARKED_MIN)))
+    member = await world.consumer()
+    while await member.subscription.turn(limit=1):
+        world.seconds += 10
+    assert len(world.parked()) == PARKED_MIN
+
+
+async def test_rubbish_from_outside_never_stops_it() -> None:
+    """A partner who floods us must not stop what our own services say."""
+
+    def stranger(record: Record) -> Unit:
+        raise ValueError("rubbish")
+
+    world = World()
+    both = replace(inbox(), outside={OUTSIDE: stranger})
+    member = await world.consumer(both)
+    for number in range(PARKED_MIN * 3):
+        world.bus.append((OUTSIDE, 0), None, b"rubbish")
+        if number % 10 == 0:
+            await world.publish(ask(uuid4(), Add(1, "raise" if number == 0 else "")))
+            await member.subscription.drain()
+    assert len(world.parked()) == PARKED_MIN * 3 - 8  # those after the last poll wait
+    await member.subscription.drain()
+
+
+async def test_a_record_in_hand_at_too_many_deaths_is_parked_untried() -> None:
+    world, bad, good = World(), uuid4(), uuid4()
+    await world.publish(ask(good, Add(1)), ask(bad, Add(2, "die")), ask(good, Add(3)), ask(bad, Add(4)))
+    deaths = 0
+    while world.position() != 4:
+        member = await world.consumer(_deadly())
+        try:
+            await member.subscription.drain()
+        except Died:
+            deaths += 1
+        assert deaths < 10
+    assert deaths <= 2 + SUSPECT_TRIES_MAX + 1
+    assert (world.numbers(good), world.numbers(bad)) == ((1, 3), ())
+    assert world.parked() == [(1, "Suspect"), (3, "Behind")]
+
+
+class Died(BaseException):
+    """Stands for the end of the process."""
+
+
+def _deadly() -> Inbox:
+    def on_added(added: Any, cause: Any) -> Any:
+        if added.text == "die":
+            raise Died
+        return inbox().consumes[EVENTS[0]](added, cause)
+
+    return replace(inbox(), consumes={EVENTS[0]: on_added})
+
+
+async def test_a_store_that_is_away_makes_no_suspect() -> None:
+    """Only deaths are held against a record: a locked row or a restart of the database is not its doing."""
+    world, one = World(), uuid4()
+    await world.publish(ask(one, Add(1)))
+    member = await world.consumer()
+    original, failures = world.mirror.transaction, 0
+
+    def locked() -> Any:
+        nonlocal failures
+        failures += 1
+        if failures <= 8:
+            raise _away()
+        return original()
+
+    world.mirror.transaction = locked  # type: ignore[method-assign]
+    member.engine._pause = _give_up
+    await member.subscription.drain()
+    assert world.parked() == []
+    assert world.numbers(one) == (1,)
+
+
+def _away() -> Exception:
+    return Unavailable("55P03: somebody holds the row")
+
+
+async def _give_up(seconds: float) -> None:
+    """The engine's patience is over at once."""
+    raise _away()
