@@ -26,18 +26,14 @@ from rich.table import Table
 
 from scripts.stack import broker
 from scripts.stack.kafka_jars import MissingTool
-from scripts.stack.server import DidNotStart
 from scripts.system import home as homes
 from scripts.system import leftovers
-from scripts.system.home import ROOT, Home, Occupied, read_json
-from scripts.system.installation import Mismatched, PortTaken
+from scripts.system.home import ROOT, Home, read_json
 from scripts.system.programs import MARK
-from scripts.system.system import LoginFailed, NotReady, System
-from scripts.topics import TopicsDiffer
+from scripts.system.system import WHY_NOT, System
 
 UP_SECONDS = 180.0  # PostgreSQL and broker have 60 s each to start, side by side, then the services
 SUPERVISOR_LOG = "supervisor"
-WHY_NOT = (NotReady, DidNotStart, Occupied, Mismatched, PortTaken, TopicsDiffer, LoginFailed, MissingTool, ValueError)
 
 console = Console()
 

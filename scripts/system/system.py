@@ -19,10 +19,11 @@ import asyncpg
 from scripts import migrate, topics
 from scripts.stack import broker, postgres
 from scripts.stack.broker import Kind
-from scripts.stack.server import LOG_TAIL_BYTES
+from scripts.stack.kafka_jars import MissingTool
+from scripts.stack.server import LOG_TAIL_BYTES, DidNotStart
 from scripts.system import leftovers
-from scripts.system.home import ROOT, Home, write_json
-from scripts.system.installation import ROLES, SANDBOX, USERS, Installation, opened
+from scripts.system.home import ROOT, Home, Occupied, write_json
+from scripts.system.installation import ROLES, SANDBOX, USERS, Installation, Mismatched, PortTaken, opened
 from scripts.system.keeper import Keeper, ServerKeeper, write_pid
 from scripts.system.programs import Environment, Program, Servers, dsn_of, programs
 
@@ -44,6 +45,12 @@ class NotReady(Exception):
 
 class LoginFailed(Exception):
     """A user of this installation could not be registered or log in."""
+
+
+# Why it may not start: each says so in a sentence that a person can act on.
+WHY_NOT = (
+    NotReady, LoginFailed, DidNotStart, Occupied, Mismatched, PortTaken, topics.TopicsDiffer, MissingTool, ValueError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
