@@ -130,13 +130,13 @@ async def _prove(system: System, log: Path, board: Board) -> dict[str, Any]:
 def _addresses(system: System, home: Home) -> None:
     """Where to look, and how to go on."""
     facts = system.facts
+    operator = f'"Authorization: Bearer $(jq -r .tokens.operator {home.facts})"'
     lines = [f"API       {facts.base_url}", f"book      {facts.sandbox_url}/book/summary"]
     lines += [f"probe     {each['name']:20} {each['probe_url']}" for each in system.processes()]
     lines += [
         f"events    kcat -b {facts.kafka_bootstrap} -t corridor.transfer.events.v1 -C -e",
         f'database  psql "$(jq -r .oncall_database_url {home.facts})"',
-        f'books     curl -s -H "Authorization: Bearer $(jq -r .tokens.operator {home.facts})" '
-        f"{facts.base_url}/v1/ledger/trial-balance",
+        f"books     curl -s -H {operator} {facts.base_url}/v1/ledger/trial-balance",
         f"report    {home.path / 'report.json'}",
         "go on     make up, then docs/guides/up.md; make test; make bench; make chaos",
     ]

@@ -95,7 +95,7 @@ class Client:
         return answer if status == 200 else None
 
     async def sandbox(self, method: str, path: str, body: Mapping[str, Any]) -> Json:
-        """The outside world is told what to do; it may be killed as well, and what it did already it does not do again."""
+        """The outside world is told what to do. It may be killed as well; what it did already it does not do again."""
         while True:
             try:
                 status, answer = await self._once(method, f"{self.sandbox_url}{path}", body, {})
