@@ -180,7 +180,7 @@ def _request(scope: Scope, upstream: Upstream, lines: list[bytes], body: bytes, 
         *lines,
         b"\r\n",
     ])  # fmt: skip
-    if head.count(b"\n") != len(lines) + 3 + framed - (trace is None):
+    if head.count(b"\n") != len(lines) + 3 + framed + (trace is not None):
         raise Problem(400, "header-malformed", "A header holds a line break.")
     return head + body
 
