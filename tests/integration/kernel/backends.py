@@ -8,12 +8,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from services.kernel.engine import Engine
 from services.kernel.event_store import PostgresOutbox, PostgresStore, connector
 from services.kernel.memory import MemoryOutbox, MemoryStore
 from tests.support.builders import JAR, TOPIC
-from tests.support.fakes import Clock
+from tests.support.fakes import Clock, until
 
 SQL = Path("services/kernel/sql/kernel.sql").read_text()
 
@@ -32,7 +33,7 @@ class Postgres:
         return store
 
     def engine(self, dsn: str | None = None, **options: Any) -> Engine:
-        return Engine(self.lane(dsn), (JAR,), TOPIC, uuid4, **options)
+        return Engine(self.lane(dsn), (JAR,), options.pop("topic", TOPIC), uuid4, **options)
 
     def outbox(self) -> PostgresOutbox:
         return PostgresOutbox(connector(self.dsn, self.schema, "test relay"))
@@ -114,6 +115,23 @@ async def execute(dsn: str, sql: str) -> None:
         await connection.execute(sql)
     finally:
         await connection.close()
+
+
+async def make_topic(bootstrap: str, topic: str, partitions: int, *, fresh: bool = False) -> None:
+    """Make it, and when `fresh` is wanted delete what was there under the name."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        if fresh and topic in await admin.list_topics():
+            await admin.delete_topics([topic])
+            await until(lambda: _is_gone(admin, topic))
+        await admin.create_topics([NewTopic(topic, partitions, 1)])
+    finally:
+        await admin.close()
+
+
+async def _is_gone(admin: AIOKafkaAdminClient, topic: str) -> bool:
+    return topic not in await admin.list_topics()
 
 
 Backend = Postgres | Memory
