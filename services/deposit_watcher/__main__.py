@@ -51,9 +51,10 @@ def main() -> None:
     settings = load_or_exit(Settings, "deposit_watcher")
     deadlines = Deadlines(unknown_route_grace_seconds=settings.unknown_route_grace_seconds)
 
-    async def build(_opened: AsyncExitStack) -> process.Running:
+    async def build(opened: AsyncExitStack) -> process.Running:
         reports = Reports(Verifier(settings.webhook_keys), settings.tenant, time.time)
         runtime = Runtime(service(deadlines, reports, settings.epoch), settings)
+        opened.push_async_callback(runtime.close)
         deposits = api.Deposits(runtime.commands, runtime.engine("heads"), reports, new_id)
         health = runtime.health()
         app = create_app(settings, [api.routes(deposits, Tokens.from_settings(settings))], health)

@@ -24,7 +24,11 @@ BATCH_BYTES = 512 * 1024
 RECORD_BYTES_MAX = 1000 * 1024  # the topics take 1 MiB; aiokafka takes a first record of any size into a batch
 POLL_RECORDS_MAX = 500
 SILENCE_SECONDS_MAX = 30.0  # without a poll the process ends: aiokafka may never recover (its issues 376, 847)
+SHORT_FETCH_SECONDS, PACE_SECONDS = 0.1, 0.04  # an empty fetch that came back sooner than the first rests for the second
 HINT_SECONDS = 1.0  # Kafka hears of our positions this often; they are only a hint for lag displays
+# Members that died unseen are waited for this long when others join. It must stay below the client's request time-out: a
+# JoinGroup that is given up leaves one more member behind that will never answer, and the group never settles.
+REBALANCE_MS, REQUEST_MS = 8_000, 30_000
 Handle = Callable[[Sequence[Record]], Awaitable[None]]
 
 _log = logging.getLogger("corridor.bus")
@@ -132,7 +136,7 @@ class KafkaSubscription:
         self.ready = asyncio.Event()  # set with the first assignment
         self._broker = KafkaBroker(
             bootstrap, allow_auto_create_topics=False, graceful_timeout=25, logger=None, apply_types=False,
-            ack_policy=AckPolicy.MANUAL,
+            ack_policy=AckPolicy.MANUAL, request_timeout_ms=REQUEST_MS,
         )  # fmt: skip
         self._subscriber = self._broker.subscriber(
             *consumer.inbox.topics,
@@ -151,7 +155,7 @@ class KafkaSubscription:
             check_crcs=True,
             session_timeout_ms=6_000,
             heartbeat_interval_ms=1_500,
-            rebalance_timeout_ms=60_000,
+            rebalance_timeout_ms=REBALANCE_MS,
             max_poll_interval_ms=300_000,
             partition_assignment_strategy=(RangePartitionAssignor,),
         )
@@ -188,6 +192,7 @@ class KafkaSubscription:
             return polled
 
         client.getmany = watched
+        _pace(client)
 
     async def _watch(self) -> None:
         while True:
@@ -252,6 +257,21 @@ class KafkaSubscription:
     async def stop(self) -> None:
         """Leave the group."""
         await self._broker.stop()
+
+
+def _pace(client: AIOKafkaConsumer) -> None:
+    """Do not spin on a broker that answers an empty fetch at once instead of waiting for records (the embedded one)."""
+    fetcher = client._fetcher  # noqa: SLF001 - there is no public place to see a fetch without records
+    fetch = fetcher._proc_fetch_request  # noqa: SLF001
+
+    async def paced(*request: Any) -> bool:
+        started = time.monotonic()
+        brought = bool(await fetch(*request))
+        if not brought and time.monotonic() - started < SHORT_FETCH_SECONDS:
+            await asyncio.sleep(PACE_SECONDS)
+        return brought
+
+    fetcher._proc_fetch_request = paced  # noqa: SLF001
 
 
 def _record(raw: Any) -> Record:

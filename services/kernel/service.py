@@ -146,6 +146,10 @@ class Runtime:
         self.subscriptions.append(subscription)
         await subscription.run()
 
+    async def close(self) -> None:
+        """Leave the consumer groups, so that another member takes over at once; correctness does not need it."""
+        await asyncio.gather(*(each.stop() for each in self.subscriptions), return_exceptions=True)
+
     async def _gauge(self) -> None:
         """What waits: the outbox and its age, parked streams, lag. Every few seconds, so that it costs nothing."""
         while True:

@@ -36,8 +36,9 @@ def main() -> None:
     """Serve until told to stop."""
     settings = load_or_exit(Kernel, "ledger")
 
-    async def build(_opened: AsyncExitStack) -> process.Running:
+    async def build(opened: AsyncExitStack) -> process.Running:
         runtime = Runtime(service(), settings)
+        opened.push_async_callback(runtime.close)
         health = runtime.health()
         app = create_app(settings, [api.routes(runtime.reads, Tokens.from_settings(settings))], health)
         return process.Running(app=app, tasks=dict(runtime.tasks()), health=health)

@@ -96,6 +96,7 @@ def main() -> None:
             handlers.AskPartner(rail, deadlines),
         ]
         runtime = Runtime(service(deadlines), settings, calls)
+        opened.push_async_callback(runtime.close)
         callbacks = api.Callbacks(
             runtime.commands, runtime.engine("heads"), Verifier(settings.webhook_keys), callback_command,
             settings.tenant, time.time, new_id,

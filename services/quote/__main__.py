@@ -48,6 +48,7 @@ def main() -> None:
 
     async def build(opened: AsyncExitStack) -> process.Running:
         runtime = Runtime(service(), settings)
+        opened.push_async_callback(runtime.close)
         known = corridors.load(Path(settings.corridors_file))
         feed = RateFeed(await opened.enter_async_context(aiohttp.ClientSession()), settings.rates_url)
         quotes = api.Quotes(runtime.commands, runtime.engine("reads"), known, feed, lambda: datetime.now(UTC))

@@ -58,6 +58,7 @@ def main() -> None:
 
     async def build(opened: AsyncExitStack) -> process.Running:
         runtime = Runtime(service(deadlines), settings)
+        opened.push_async_callback(runtime.close)
         tokens = Tokens.from_settings(settings)
         session = await opened.enter_async_context(aiohttp.ClientSession())
         token = ServiceToken(tokens, settings.service, settings.tenant)
