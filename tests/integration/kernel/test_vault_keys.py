@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -15,15 +14,13 @@ from services.kernel.settings import Secret
 from services.kernel.vault import Erased, Vault
 from services.kernel.vault_keys import PostgresKeys
 
-SQL = Path("services/kernel/sql/vault.sql").read_text()
 KEK = Secret(base64.b64encode(bytes(32)).decode())
 
 
 @pytest.fixture
-async def pool(postgres_dsn: str) -> AsyncIterator[asyncpg.Pool[asyncpg.Record]]:
-    async with asyncpg.create_pool(postgres_dsn, min_size=1, max_size=8) as opened:
-        await opened.execute("DROP SCHEMA IF EXISTS vault CASCADE")
-        await opened.execute(SQL)
+async def pool(database: str) -> AsyncIterator[asyncpg.Pool[asyncpg.Record]]:
+    async with asyncpg.create_pool(database, min_size=1, max_size=8) as opened:
+        await opened.execute("TRUNCATE vault.data_key")
         yield opened
 
 
