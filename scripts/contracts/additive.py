@@ -1,7 +1,7 @@
-"""A schema may only grow: what a change breaks for who reads new events by the old schema, or old events by the new one.
+"""A schema may only grow: what a change breaks, for readers of new events by the old schema and of old ones by the new.
 
-Within a version only an optional field may be added. Everything else is a new version with an upcast; a new meaning is a
-new type.
+Within a version only an optional field may be added. Everything else is a new version with an upcast; a new meaning is
+a new type.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def _renamed(old: Schema, new: Schema) -> Iterator[str]:
 
 
 def _new_required(old: Schema, new: Schema) -> Iterator[str]:
-    added = new.get("properties", {}).keys() - old.get("properties", {}).keys()
+    renamed = {name for node in _gone(old, new).values() for name in _successors(node, old, new)}
+    added = new.get("properties", {}).keys() - old.get("properties", {}).keys() - renamed
     yield from sorted(added & set(new.get("required", ())))
 
 

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.kernel.codec import encode
 from services.kernel.money import MINOR_MAX, RATE_TEXT, Currency, Money
 from services.kernel.sealed import Sealed
 
@@ -64,7 +65,7 @@ def _object(kind: type, defs: dict[str, Schema]) -> Schema:
         if field.default is dataclasses.MISSING:
             required.append(field.name)
         else:
-            node["default"] = msgspec.to_builtins(field.default)
+            node["default"] = msgspec.json.decode(encode(field.default))
         properties[field.name] = node
     text = inspect.getdoc(kind)
     return {
