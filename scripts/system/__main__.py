@@ -32,7 +32,7 @@ from scripts.system.home import ROOT, Home, read_json
 from scripts.system.programs import MARK
 from scripts.system.system import WHY_NOT, System
 
-UP_SECONDS = 180.0  # PostgreSQL and broker have 60 s each to start, side by side, then the services
+UP_SECONDS = 240.0  # more than the deadlines of its parts together: 60 s for the servers, 60 and 90 for the services
 SUPERVISOR_LOG = "supervisor"
 
 console = Console()
