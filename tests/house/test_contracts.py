@@ -1,4 +1,4 @@
-"""House rules that a machine holds: every event has its papers, money and decisions are pure, rooms and names are as said."""
+"""House rules that a machine holds: each event has its papers; money and decisions are pure; rooms, names, metrics."""
 
 import ast
 import inspect
