@@ -24,7 +24,10 @@ BATCH_BYTES = 512 * 1024
 RECORD_BYTES_MAX = 1000 * 1024  # the topics take 1 MiB; aiokafka takes a first record of any size into a batch
 POLL_RECORDS_MAX = 500
 SILENCE_SECONDS_MAX = 30.0  # without a poll the process ends: aiokafka may never recover (its issues 376, 847)
-SHORT_FETCH_SECONDS, PACE_SECONDS = 0.1, 0.04  # an empty fetch that came back sooner than the first rests for the second
+SHORT_FETCH_SECONDS, PACE_SECONDS = (
+    0.1,
+    0.04,
+)  # an empty fetch that came back sooner than the first rests for the second
 HINT_SECONDS = 1.0  # Kafka hears of our positions this often; they are only a hint for lag displays
 # Members that died unseen are waited for this long when others join. It must stay below the client's request time-out: a
 # JoinGroup that is given up leaves one more member behind that will never answer, and the group never settles.
@@ -64,7 +67,9 @@ class KafkaPublisher:
         producer = self._producer
         assert producer is not None
         never: list[int] = []
-        waits = [await producer.send_batch(batch, topic, partition=at) for topic, at, batch in self._batches(events, never)]
+        waits = [
+            await producer.send_batch(batch, topic, partition=at) for topic, at, batch in self._batches(events, never)
+        ]
         await asyncio.gather(*waits)
         return never
 

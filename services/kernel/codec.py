@@ -103,7 +103,7 @@ class StateCodec:
 GENESIS = bytes(32)
 
 
-def chain_hash(  # noqa: PLR0913 - the fields of the chain, in its order
+def chain_hash(
     prev_hash: bytes,
     stream_id: bytes,
     version: int,

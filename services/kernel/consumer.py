@@ -154,7 +154,9 @@ class Poll:
             cursors[at] = moved[at] = Cursor(each.envelope.version, each.envelope.hash, parked=False)
             return self._count("applied" if each.unit else "skipped", outcome)
         if cursor is None or not cursor.parked:
-            cursors[at] = moved[at] = Cursor(cursor.version if cursor else 0, cursor.hash if cursor else GENESIS, parked=True)
+            cursors[at] = moved[at] = Cursor(
+                cursor.version if cursor else 0, cursor.hash if cursor else GENESIS, parked=True
+            )
         return self._park(each, trouble, write)
 
     def _standing(self, each: Received, cursor: Cursor | None) -> tuple[Exception | None, bool]:
@@ -431,5 +433,9 @@ class Consumer:
 
 def _meta(cause: Cause, actor: str, traceparent: str | None) -> Meta:
     return Meta(
-        tenant=cause.tenant, actor=actor, correlation_id=cause.correlation_id, causation_id=cause.event_id, traceparent=traceparent
+        tenant=cause.tenant,
+        actor=actor,
+        correlation_id=cause.correlation_id,
+        causation_id=cause.event_id,
+        traceparent=traceparent,
     )

@@ -78,7 +78,9 @@ class Worker:
 
     async def _call(self, call: Call, due: Sequence[Due]) -> None:
         """Intent, call, outcome. Those whose intent says no are finished."""
-        intents = await self._write([Unit((call.intent(each),), self._meta(each), effect=self._hold(each)) for each in due], due)
+        intents = await self._write(
+            [Unit((call.intent(each),), self._meta(each), effect=self._hold(each)) for each in due], due
+        )
         going = [(each, outcome) for each, outcome in zip(due, intents, strict=True) if _goes(call, outcome)]
         done = {each.effect_id for each, _ in going}
         over = [
@@ -111,7 +113,11 @@ class Worker:
 
     def _meta(self, due: Due) -> Meta:
         return Meta(
-            tenant=due.tenant, actor=self._actor, correlation_id=due.correlation_id, causation_id=None, traceparent=due.traceparent
+            tenant=due.tenant,
+            actor=self._actor,
+            correlation_id=due.correlation_id,
+            causation_id=None,
+            traceparent=due.traceparent,
         )
 
     async def _write(self, units: Sequence[Unit], due: Sequence[Due]) -> list[Outcome]:

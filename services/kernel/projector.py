@@ -50,7 +50,10 @@ class Projection:
     def columns(self) -> tuple[tuple[str, str], ...]:
         """(column, PostgreSQL type), the key first."""
         hints = get_type_hints(self.row)
-        return ((self.key_column, "uuid"), *((field.name, _column_type(hints[field.name])) for field in fields(self.row)))
+        return (
+            (self.key_column, "uuid"),
+            *((field.name, _column_type(hints[field.name])) for field in fields(self.row)),
+        )
 
     def ddl(self, version: int) -> str:
         """What makes the table of a version."""
@@ -157,7 +160,9 @@ def values_of(row: Any) -> tuple[Any, ...]:
 async def go_live(store: PostgresStore, projection: Projection, version: int) -> None:
     """Swap the view to this version and note it in the registry, in one transaction."""
     async with store.transaction() as transaction:
-        await transaction.fetch(f"CREATE OR REPLACE VIEW {projection.name} AS SELECT * FROM {projection.table(version)}")
+        await transaction.fetch(
+            f"CREATE OR REPLACE VIEW {projection.name} AS SELECT * FROM {projection.table(version)}"
+        )
         await transaction.fetch(
             "UPDATE projection_registry SET status = 'retired', changed_at = now() WHERE name = $1 AND version <> $2",
             projection.name, version,

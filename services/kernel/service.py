@@ -69,7 +69,9 @@ class Runtime:
         self.reads = self.store("reads")
         self.commands = GroupCommit(self.engine("http"))
         self.workers = {
-            kind: self._worker(kind, calls if kind == "call" else ()) for kind in ("wake", "call") if kind == "wake" or calls
+            kind: self._worker(kind, calls if kind == "call" else ())
+            for kind in ("wake", "call")
+            if kind == "wake" or calls
         }
         self.subscriptions: list[KafkaSubscription] = []
         metrics.prepare_service(service.name)
@@ -129,7 +131,9 @@ class Runtime:
     async def _consume(self, inbox: Inbox | None, lane: Engine) -> None:
         assert inbox is not None
         positions = self.store("consumer positions")
-        await self._subscribe(Consumer(inbox, lane, positions, self.actor, epoch=self.settings.epoch, counted=_counted(inbox.name)))
+        await self._subscribe(
+            Consumer(inbox, lane, positions, self.actor, epoch=self.settings.epoch, counted=_counted(inbox.name))
+        )
 
     async def _project(self, projection: Projection) -> None:
         store = self.store(projection.name)
@@ -138,7 +142,9 @@ class Runtime:
         inbox = projection.inbox(self.service.name, version)
         projector = Projector(lane, projection, version)
         await store.drop()
-        await self._subscribe(Consumer(inbox, projector, lane, self.actor, epoch=self.settings.epoch, counted=_counted(inbox.name)))
+        await self._subscribe(
+            Consumer(inbox, projector, lane, self.actor, epoch=self.settings.epoch, counted=_counted(inbox.name))
+        )
 
     async def _subscribe(self, consumer: Consumer) -> None:
         metrics.prepare_consumer(consumer.inbox.name)

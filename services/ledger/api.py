@@ -32,7 +32,12 @@ def entry_view(entry: BookedEntry) -> dict[str, Any]:
         "caused_at": entry.caused_at,
         "posted_at": entry.posted_at,
         "lines": [
-            {"account_id": line.account_id, "side": line.side, "amount_minor": line.amount_minor, "currency": line.currency}
+            {
+                "account_id": line.account_id,
+                "side": line.side,
+                "amount_minor": line.amount_minor,
+                "currency": line.currency,
+            }
             for line in entry.lines
         ],
     }

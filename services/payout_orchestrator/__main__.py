@@ -73,7 +73,9 @@ def service(deadlines: Deadlines) -> Service:
         schema="payout",
         topic=topics.PAYOUT.name,
         deciders=(handlers.decider(DEFAULT_RULES, deadlines),),
-        inbox=Inbox("payout_orchestrator", handlers.CONSUMES, {topics.TRANSFER.name: EventCodec(topics.TRANSFER.events)}),
+        inbox=Inbox(
+            "payout_orchestrator", handlers.CONSUMES, {topics.TRANSFER.name: EventCodec(topics.TRANSFER.events)}
+        ),
     )
 
 

@@ -55,7 +55,7 @@ class CallbackRequest(Body):
 class Callbacks:
     """What the routes need: one object, built in __main__."""
 
-    def __init__(  # noqa: PLR0913 - each is a port
+    def __init__(
         self,
         commands: GroupCommit,
         reads: Engine,
@@ -80,7 +80,9 @@ class Callbacks:
         signed = self._verifier.verify(signature, body, int(self._now()))
         if not signed.valid:
             await self._keep(signed, body, signature, f"invalid_signature:{signed.fault}")
-            raise Problem(401, "webhook/invalid-signature", "The signature does not belong to these bytes, or is too old.")
+            raise Problem(
+                401, "webhook/invalid-signature", "The signature does not belong to these bytes, or is too old."
+            )
         try:
             items = parse(body, CallbackRequest).payouts
         except Problem:
@@ -89,14 +91,19 @@ class Callbacks:
         _LOG.info("Signature Verified", partner=signed.partner, key_id=signed.key_id, reference=f"{len(items)} payouts")
         return await self._settle(signed, signature, body, items)
 
-    async def _settle(self, signed: Signed, signature: str | None, body: bytes, items: Sequence[CallbackItem]) -> Response:
+    async def _settle(
+        self, signed: Signed, signature: str | None, body: bytes, items: Sequence[CallbackItem]
+    ) -> Response:
         keeping = self._arrival_unit(signed, body, signature, "accepted")
         commands = [self._command(item) for item in items]
         units = [self._unit(signed, command) for command in commands if command is not None]
         outcomes = iter((await commit(self._commands, [keeping, *units]))[1:])
         metrics.WEBHOOK_EVENTS.labels(signed.partner, "true", "true").inc()
         results = [
-            {"end_to_end_id": item.end_to_end_id, "status": _said(next(outcomes)) if command is not None else "unreadable"}
+            {
+                "end_to_end_id": item.end_to_end_id,
+                "status": _said(next(outcomes)) if command is not None else "unreadable",
+            }
             for item, command in zip(items, commands, strict=True)
         ]
         return json_reply({"results": results})

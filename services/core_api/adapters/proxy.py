@@ -104,9 +104,9 @@ class Proxy:
         try:
             await send({"type": "http.response.start", "status": link.status, "headers": _headers(link, upstream)})
             while True:
-                part = await link.part()
-                await send({"type": "http.response.body", "body": part, "more_body": not link.complete})
-                if link.complete:
+                part, last = await link.part()
+                await send({"type": "http.response.body", "body": part, "more_body": not last})
+                if last:
                     return
         finally:
             upstream.release(link)

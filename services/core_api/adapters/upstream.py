@@ -66,8 +66,8 @@ class Link(asyncio.Protocol):
         if self.error is not None and not self.complete:
             raise UpstreamLost(self.error)
 
-    async def part(self) -> bytes:
-        """What came of the body since the last time; with `complete` set it is the last part. Raises UpstreamLost."""
+    async def part(self) -> tuple[bytes, bool]:
+        """What came of the body since the last time, and whether it was the last part. Raises UpstreamLost."""
         self._streaming = True
         if self._nothing_yet():
             self._waiter = self._loop.create_future()
@@ -78,7 +78,7 @@ class Link(asyncio.Protocol):
         if self._buffered > BUFFER_BYTES_MAX and not self.complete:
             self.transport.resume_reading()
         self._body, self._buffered = [], 0
-        return part
+        return part, self.complete
 
     def _nothing_asked(self) -> bool:
         return self._waiter is None or self.complete

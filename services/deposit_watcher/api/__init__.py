@@ -92,7 +92,12 @@ def view(route_id: UUID, state: Any) -> dict[str, Any]:
         "expected_minor": expected.amount.minor if expected else None,
         "expected_currency": expected.amount.currency if expected else None,
         "unresolved": [
-            {"amount_minor": pile.amount.minor, "currency": pile.amount.currency, "arrivals": pile.arrivals, "last_at": pile.last_at}
+            {
+                "amount_minor": pile.amount.minor,
+                "currency": pile.amount.currency,
+                "arrivals": pile.arrivals,
+                "last_at": pile.last_at,
+            }
             for pile in state.piles
         ],
         "needs_a_person": isinstance(state, Unmatched | Mismatched),

@@ -35,8 +35,12 @@ _LOG = logger("deposits")
 class DepositReport(Body):
     """Money that was booked on our collection account."""
 
-    reference: Annotated[str, Field(min_length=1, max_length=140, description="the partner's own, unique for this money")]
-    route: Annotated[str, Field(min_length=1, max_length=64, description="what the payer wrote: the creditor reference")]
+    reference: Annotated[
+        str, Field(min_length=1, max_length=140, description="the partner's own, unique for this money")
+    ]
+    route: Annotated[
+        str, Field(min_length=1, max_length=64, description="what the payer wrote: the creditor reference")
+    ]
     amount_minor: Annotated[int, Field(ge=1, le=10**15, description="minor units")]
     currency: Annotated[str, Field(min_length=3, max_length=3, description="ISO 4217")]
     booked_at: Annotated[str, Field(max_length=40, description="RFC 3339, when the partner booked it")]
@@ -91,7 +95,9 @@ class Reports:
         signed = self._verifier.verify(source.signature, source.body, int(self._now()))
         if not signed.valid:
             _count(signed, applied=False)
-            refused = Problem(401, "webhook/invalid-signature", "The signature does not belong to these bytes, or is too old.")
+            refused = Problem(
+                401, "webhook/invalid-signature", "The signature does not belong to these bytes, or is too old."
+            )
             return Judged(signed, self._refused(source, signed, f"invalid_signature:{signed.fault}"), refused)
         try:
             units = read(source, signed)
@@ -113,7 +119,9 @@ class Reports:
     def _many(self, source: Source, signed: Signed) -> tuple[Unit, ...]:
         """The bytes are kept once, with the batch; each item's arrival names the batch and its index."""
         reports = parse(source.body, DepositBatchReport).deposits
-        _LOG.info("Signature Verified", partner=signed.partner, key_id=signed.key_id, reference=f"batch of {len(reports)}")
+        _LOG.info(
+            "Signature Verified", partner=signed.partner, key_id=signed.key_id, reference=f"batch of {len(reports)}"
+        )
         whole = self._arrival(source, signed, "batch", source.body, _headers(source))
         units = [Unit((), self._meta(source, signed), arrival=whole)]
         for index, report in enumerate(reports):
@@ -122,7 +130,7 @@ class Reports:
             units.append(self._unit(source, signed, report, arrival_id, b"", inside))
         return tuple(units)
 
-    def _unit(  # noqa: PLR0913 - the parts of one arrival
+    def _unit(
         self, source: Source, signed: Signed, report: DepositReport, arrival_id: UUID, body: bytes, headers: bytes
     ) -> Unit:
         amount = Money(report.amount_minor, iso4217(report.currency))
@@ -137,7 +145,9 @@ class Reports:
             booked_at=booked_at,
         )
         content = content_of(signed.partner, report.reference, report.route, amount)
-        arrival = Arrival(arrival_id, signed.partner, source.transport, body, headers, "accepted", report.reference, content)
+        arrival = Arrival(
+            arrival_id, signed.partner, source.transport, body, headers, "accepted", report.reference, content
+        )
         meta = Meta(self._tenant, f"partner:{signed.partner}", ask.stream_id, None, None, source.traceparent)
         return Unit((ask,), meta, arrival=arrival, answer=_answer(report.reference), verdict=verdict)
 
@@ -149,7 +159,13 @@ class Reports:
         if used > REFUSED_BYTES_PER_HOUR:
             return ()
         self._kept = {key: value for key, value in self._kept.items() if key[1] == hour} | {at: used}
-        return (Unit((), self._meta(source, signed), arrival=self._arrival(source, signed, why, source.body, _headers(source))),)
+        return (
+            Unit(
+                (),
+                self._meta(source, signed),
+                arrival=self._arrival(source, signed, why, source.body, _headers(source)),
+            ),
+        )
 
     def dropped(self, source: Source, signed: Signed) -> Unit:
         """A refused arrival beyond its budget: nothing is kept but the count."""

@@ -33,5 +33,7 @@ async def _online() -> None:
 
 
 if context.is_offline_mode():
-    raise SystemExit("offline SQL is not offered: the migrations read files of the services; try them on a copy instead")
+    raise SystemExit(
+        "offline SQL is not offered: the migrations read files of the services; try them on a copy instead"
+    )
 asyncio.run(_online())

@@ -28,7 +28,9 @@ def script(sql: str) -> None:
 
 def in_schema(schema: str, *sql: str) -> None:
     """Run scripts as the owner, with unqualified names meaning this schema."""
-    script(f"SET LOCAL ROLE {OWNER}; SET LOCAL search_path = {schema}; {' '.join(sql)} RESET ROLE; SET LOCAL search_path = public;")
+    script(
+        f"SET LOCAL ROLE {OWNER}; SET LOCAL search_path = {schema}; {' '.join(sql)} RESET ROLE; SET LOCAL search_path = public;"
+    )
 
 
 def file(path: str) -> str:

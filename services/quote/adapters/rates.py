@@ -1,6 +1,6 @@
 """A rate feed over HTTP: fetched in the background, so that a quote never waits for it; its age is judged by the domain.
 
-    GET <url> -> {"publisher": str, "published_at": RFC 3339, "rates": [{"source", "target", "value": decimal text}]}
+GET <url> -> {"publisher": str, "published_at": RFC 3339, "rates": [{"source", "target", "value": decimal text}]}
 """
 
 from __future__ import annotations

@@ -105,7 +105,9 @@ class Transfers:
         terms, people = await self._facts([wish], principal)
         return (await commit(self._commands, [_unit(wish, terms, people, key, asked, principal)]))[0]
 
-    async def open_all(self, wishes: Sequence[TransferRequest], key: RequestKey, asked: Meta, principal: Principal) -> Reply:
+    async def open_all(
+        self, wishes: Sequence[TransferRequest], key: RequestKey, asked: Meta, principal: Principal
+    ) -> Reply:
         """Each item under its own key."""
         terms, people = await self._facts(wishes, principal)
         items: list[Item] = []
@@ -116,7 +118,9 @@ class Transfers:
                 items.append(refusal)
         return await commit_items(self._commands, items)
 
-    async def cancel(self, transfer_id: UUID, reason: str, key: RequestKey, asked: Meta, principal: Principal) -> Outcome:
+    async def cancel(
+        self, transfer_id: UUID, reason: str, key: RequestKey, asked: Meta, principal: Principal
+    ) -> Outcome:
         """The customer withdraws."""
         command = CancelTransfer(transfer_id=transfer_id, customer_id=principal.subject, reason=reason)
         belongs = Meta(asked.tenant, asked.actor, transfer_id, None, reason, asked.traceparent)
@@ -238,7 +242,9 @@ def routes(transfers: Transfers, tokens: Tokens) -> Router:
         """Its history: each event with the states before and after it."""
         principal = tokens.authenticate(request.headers)
         transfer_id = read_uuid(request.path_params["transfer_id"])
-        return Reply((200, encode({"transfer_id": transfer_id, "events": await transfers.timeline(transfer_id, principal)})))
+        return Reply(
+            (200, encode({"transfer_id": transfer_id, "events": await transfers.timeline(transfer_id, principal)}))
+        )
 
     @router.post("/{transfer_id}/cancel", status=200, body=CancelRequest)
     async def post_cancel(request: Request) -> Response:

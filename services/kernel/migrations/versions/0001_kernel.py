@@ -31,7 +31,9 @@ KEYS = "SELECT '{schema}' AS service, tenant, principal, key, fingerprint, statu
 def upgrade() -> None:
     role(OWNER, "NOLOGIN")
     role(ONCALL, "LOGIN")
-    script(f"ALTER ROLE {ONCALL} SET default_transaction_read_only = on; ALTER ROLE {ONCALL} SET statement_timeout = '60s';")
+    script(
+        f"ALTER ROLE {ONCALL} SET default_transaction_read_only = on; ALTER ROLE {ONCALL} SET statement_timeout = '60s';"
+    )
     for schema in SCHEMAS.values():
         _schema(schema)
     in_schema("deposit", file("deposit_watcher/sql/waiting.sql"))
