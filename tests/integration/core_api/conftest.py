@@ -73,8 +73,9 @@ async def served(app: ASGIApp) -> AsyncIterator[str]:
     try:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     finally:
-        server.should_exit = True
-        await task
+        task.cancel()  # its loop looks only every 100 ms whether it should end
+        await asyncio.wait({task})
+        await server.shutdown(sockets=[listening])
 
 
 class System:

@@ -135,9 +135,33 @@ async def test_a_large_answer_streams_through(system: System, quote: Echo) -> No
         await send({"type": "http.response.body", "body": b""})
 
     quote.answer = answer
-    async with system.session.get(system.url + "/v1/quotes/1") as found:
-        await asyncio.sleep(0.1)  # a slow reader: the door must not keep all of it
-        assert await found.read() == part * 50
+    for pause in (0.1, 0.0, 0.2):  # a slow reader: the door must not keep all of it, nor lose what came meanwhile
+        async with system.session.get(system.url + "/v1/quotes/1") as found:
+            await asyncio.sleep(pause)
+            assert await found.read() == part * 50
+
+
+async def test_an_answer_that_ends_while_its_caller_is_slow_is_given_whole() -> None:
+    """The end may arrive while a part is still being sent on."""
+    body, taken = os.urandom(700_000), list[tuple[bytes, bool]]()
+
+    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+
+    async def slow(message: Any) -> None:
+        await asyncio.sleep(0.3)
+        taken.append((message.get("body", b""), message.get("more_body")))
+
+    server = await asyncio.start_server(one, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    there = upstream.Upstream(f"http://127.0.0.1:{port}")
+    await proxy.Proxy()._pass(there, b"GET / HTTP/1.1\r\n\r\n", slow, repeatable=False)
+    assert b"".join(part for part, _ in taken) == body
+    assert [more for _, more in taken[1:]] == [True] * (len(taken) - 2) + [False]
+    assert (there._busy, len(there._idle)) == (0, 1)
+    there.close()
+    server.close()
 
 
 @pytest.mark.parametrize(
