@@ -1,0 +1,71 @@
+"""The process itself: it starts, knows the users that the command line made, and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from scripts import topics
+from tests.integration.core_api.conftest import KEY, PASSWORD
+
+PROGRAM = [sys.executable, "-m", "services.core_api"]
+
+
+@pytest.fixture
+def environ(database: str, broker: str) -> dict[str, str]:
+    """What a supervisor would give it; the services behind are away."""
+    asyncio.run(topics.ensure(broker, 4))
+    behind = {f"{name}_URL": "http://127.0.0.1:1" for name in ("QUOTE", "TRANSFER", "DEPOSIT", "PAYOUT", "LEDGER")}
+    ours = {"ENV": "test", "DATABASE_URL": database, "KAFKA_BOOTSTRAP_SERVERS": broker, "CORRIDOR_KEK": KEY}
+    return {"PATH": os.environ["PATH"], "JWT_SECRET": "an-hs256-key-of-32-chars-or-more", **ours, **behind}
+
+
+@pytest.fixture
+def running(environ: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The process and its address."""
+    process = subprocess.Popen(PROGRAM, env=environ, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    lines = (json.loads(line) for line in process.stdout)
+    yield process, next(line["url"] for line in lines if line["event"] == "listening")
+    process.kill()
+    process.wait()
+
+
+def add(environ: dict[str, str], password: str) -> subprocess.CompletedProcess[str]:
+    argv = [*PROGRAM, "users", "add", "--login", "ops", "--role", "operator"]
+    return subprocess.run(
+        argv, env=environ, input=password + "\n", text=True, capture_output=True, timeout=60, check=False
+    )
+
+
+def call(url: str, body: Any = None) -> Any:
+    data = json.dumps(body).encode() if body is not None else None
+    request = urllib.request.Request(url, data, {"content-type": "application/json"})  # noqa: S310 - http, and ours
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        return json.load(answer)
+
+
+def test_a_user_made_on_the_command_line_logs_in_and_sigterm_ends_it_by_0(
+    environ: dict[str, str], running: tuple[subprocess.Popen[str], str]
+) -> None:
+    process, url = running
+    first, again, short = add(environ, PASSWORD), add(environ, PASSWORD), add(environ, "short")
+
+    assert (first.returncode, again.returncode, short.returncode) == (0, 0, 1), first.stderr
+    assert json.loads(first.stdout)["user_id"] == json.loads(again.stdout)["user_id"]
+    answer = call(url + "/v1/auth/login", {"login": "ops", "password": PASSWORD})
+    assert (answer["user_id"], answer["roles"]) == (json.loads(first.stdout)["user_id"], ["operator"])
+    started = time.monotonic()
+    while not call(url + "/readyz")["ready"]:
+        assert time.monotonic() - started < 10
+    process.terminate()
+    assert process.wait(20) == 0
