@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from contracts.customer.v1 import UserRegistered
+from contracts.upcasts import UPCASTS
 from services.core_api.domain import profiles, users
 from services.kernel.decider import Ask, Claim, Decider, derive
 

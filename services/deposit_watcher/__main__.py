@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from contracts import topics
+from contracts.upcasts import UPCASTS
 from services.deposit_watcher import api, handlers
 from services.deposit_watcher.api.reports import Reports
 from services.deposit_watcher.domain.states import Deadlines
@@ -34,7 +35,7 @@ def service(deadlines: Deadlines, reports: Reports, epoch: int) -> Service:
     inbox = Inbox(
         "deposit_watcher",
         handlers.CONSUMES,
-        {topics.TRANSFER.name: EventCodec(topics.TRANSFER.events)},
+        {topics.TRANSFER.name: EventCodec(topics.TRANSFER.events, UPCASTS)},
         {topics.PARTNER_DEPOSITS.name: api.on_partner_record(reports, epoch)},
     )
     return Service(

@@ -9,6 +9,7 @@ from uuid import UUID
 from contracts.deposit.routes import normalised_route, route_id, route_reference
 from contracts.deposit.v1 import EVENTS, DepositEvent, DepositObserved, DepositReferenceMismatched
 from contracts.transfer.v1 import PayoutCompleted, TransferCancelled, TransferExpired, TransferOpened
+from contracts.upcasts import UPCASTS
 from services.deposit_watcher.domain.commands import (
     COMMANDS,
     CloseRoute,
@@ -105,6 +106,7 @@ def decider(deadlines: Deadlines) -> Decider[Route, DepositCommand, DepositEvent
         evolve=evolve,
         commands=COMMANDS,
         events=EVENTS,
+        upcasts=UPCASTS,
         stages=STAGES,
         plan=partial(plan, deadlines),
         correlate=transfer_or_route,

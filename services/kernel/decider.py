@@ -194,6 +194,7 @@ class Decider(Generic[State, Command, Event]):
     key_of: Callable[[Any], UUID] | None = None
     correlate: Callable[[Any], UUID | None] | None = None
     wake: Callable[[str, UUID], Any] | None = None  # the command that a due wake of that name asks of the stream
+    upcasts: Mapping[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]] = field(default_factory=dict)  # at read
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, get_type_hints
 from uuid import UUID
 
-from services.kernel.codec import EventCodec
+from services.kernel.codec import EventCodec, Upcasts
 from services.kernel.consumer import Inbox
 from services.kernel.decider import Ask, Cause, Head, Outcome, Unit
 from services.kernel.engine import RETRY_SECONDS, Intake
@@ -42,6 +42,7 @@ class Projection:
     wanted: tuple[type, ...]  # those that change a row
     key: Callable[[Any], UUID]
     evolve: Callable[[Any, Any], Any]
+    upcasts: Upcasts = field(default_factory=dict)
 
     def table(self, version: int) -> str:
         """The physical table of a version."""
@@ -52,7 +53,7 @@ class Projection:
         hints = get_type_hints(self.row)
         return (
             (self.key_column, "uuid"),
-            *((field.name, _column_type(hints[field.name])) for field in fields(self.row)),
+            *((each.name, _column_type(hints[each.name])) for each in fields(self.row)),
         )
 
     def ddl(self, version: int) -> str:
@@ -66,7 +67,7 @@ class Projection:
         def on_event(event: Any, cause: Cause) -> tuple[Ask, ...]:
             return (Ask(self.key(event), event),)
 
-        codec = EventCodec(self.events)
+        codec = EventCodec(self.events, self.upcasts)
         name = f"{service}.{self.name}.v{version}"
         return Inbox(name, dict.fromkeys(self.wanted, on_event), {self.topic: codec})
 
@@ -154,7 +155,7 @@ class _Rows:
 
 def values_of(row: Any) -> tuple[Any, ...]:
     """The fields of a row, not copied in depth."""
-    return tuple(getattr(row, field.name) for field in fields(row))
+    return tuple(getattr(row, each.name) for each in fields(row))
 
 
 async def go_live(store: PostgresStore, projection: Projection, version: int) -> None:

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 
 from contracts import topics
 from contracts.ledger.v1 import EntryPosted
+from contracts.upcasts import UPCASTS
 from services.kernel import process
 from services.kernel.book import PARTS, writer
 from services.kernel.codec import EventCodec
@@ -26,7 +27,7 @@ def service() -> Service:
         schema="ledger",
         topic=topics.LEDGER.name,
         deciders=(handlers.decider(),),
-        inbox=Inbox("ledger", handlers.CONSUMES, {topic.name: EventCodec(topic.events) for topic in heard}),
+        inbox=Inbox("ledger", handlers.CONSUMES, {topic.name: EventCodec(topic.events, UPCASTS) for topic in heard}),
         parts=PARTS,
         also_of={EntryPosted: writer(account_kind)},
     )

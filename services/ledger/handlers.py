@@ -11,6 +11,7 @@ from contracts.deposit.v1 import DepositObserved
 from contracts.ledger.v1 import EVENTS, EntryPosted, LedgerEvent
 from contracts.payout.v1 import PayoutConfirmed
 from contracts.transfer.v1 import FundingConfirmed, PayoutInitiated
+from contracts.upcasts import UPCASTS
 from services.kernel.decider import Ask, Cause, Consumes, Decider, derive
 from services.kernel.money import Money, zero
 from services.ledger.domain import STAGES, Entry, PostEntry, decide, evolve, lines
@@ -95,6 +96,7 @@ def decider() -> Decider[Entry, PostEntry, LedgerEvent]:
         evolve=evolve,
         commands=(PostEntry,),
         events=EVENTS,
+        upcasts=UPCASTS,
         stages=STAGES,
         key_of=lambda first: cast("EntryPosted", first).transfer_id or cast("EntryPosted", first).entry_id,
         correlate=lambda event: cast("EntryPosted", event).transfer_id,

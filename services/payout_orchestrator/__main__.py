@@ -12,6 +12,7 @@ import aiohttp
 import asyncpg
 
 from contracts import topics
+from contracts.upcasts import UPCASTS
 from services.kernel import process
 from services.kernel.codec import EventCodec
 from services.kernel.consumer import Inbox
@@ -74,7 +75,9 @@ def service(deadlines: Deadlines) -> Service:
         topic=topics.PAYOUT.name,
         deciders=(handlers.decider(DEFAULT_RULES, deadlines),),
         inbox=Inbox(
-            "payout_orchestrator", handlers.CONSUMES, {topics.TRANSFER.name: EventCodec(topics.TRANSFER.events)}
+            "payout_orchestrator",
+            handlers.CONSUMES,
+            {topics.TRANSFER.name: EventCodec(topics.TRANSFER.events, UPCASTS)},
         ),
     )
 

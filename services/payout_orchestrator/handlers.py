@@ -19,6 +19,7 @@ from contracts.payout.v1 import (
     PayoutUnknown,
 )
 from contracts.transfer.v1 import FundingConfirmed
+from contracts.upcasts import UPCASTS
 from services.kernel.decider import Again, Ask, Cause, Consumes, Decider, Due, Head, Outcome, SideEffect, derive
 from services.payout_orchestrator.domain.commands import (
     COMMANDS,
@@ -83,6 +84,7 @@ def decider(rules: Rules, deadlines: Deadlines) -> Decider[Payout, PayoutCommand
         evolve=evolve,
         commands=COMMANDS,
         events=EVENTS,
+        upcasts=UPCASTS,
         stages=STAGES,
         plan=lambda event: plan(event, rules, deadlines),
         key_of=lambda first: cast("PayoutRequested", first).transfer_id,

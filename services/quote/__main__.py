@@ -11,6 +11,7 @@ from typing import Annotated
 import aiohttp
 
 from contracts import topics
+from contracts.upcasts import UPCASTS
 from services.kernel import process
 from services.kernel.codec import EventCodec
 from services.kernel.consumer import Inbox
@@ -38,7 +39,7 @@ def service() -> Service:
         schema="quote",
         topic=topics.QUOTE.name,
         deciders=(handlers.decider(),),
-        inbox=Inbox("quote", handlers.CONSUMES, {topics.TRANSFER.name: EventCodec(topics.TRANSFER.events)}),
+        inbox=Inbox("quote", handlers.CONSUMES, {topics.TRANSFER.name: EventCodec(topics.TRANSFER.events, UPCASTS)}),
     )
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from contracts.quote.v1 import EVENTS, QuoteCreated, QuoteEvent
 from contracts.transfer.v1 import TransferOpened
+from contracts.upcasts import UPCASTS
 from services.kernel.decider import Ask, Cause, Consumes, Decider, SideEffect
 from services.quote.domain import COMMANDS, STAGES, AcceptQuote, ExpireQuote, Quote, QuoteCommand, decide, evolve
 
@@ -51,6 +52,7 @@ def decider(expiry_margin_seconds: int = EXPIRY_MARGIN_SECONDS) -> Decider[Quote
         evolve=evolve,
         commands=COMMANDS,
         events=EVENTS,
+        upcasts=UPCASTS,
         stages=STAGES,
         plan=partial(plan, expiry_margin_seconds),
         wake=wake,

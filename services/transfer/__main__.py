@@ -9,6 +9,7 @@ from typing import Annotated
 import aiohttp
 
 from contracts import topics
+from contracts.upcasts import UPCASTS
 from services.kernel import process
 from services.kernel.codec import EventCodec
 from services.kernel.consumer import Inbox
@@ -36,7 +37,7 @@ class Settings(Kernel):
 
 def service(deadlines: Deadlines) -> Service:
     """The transfer service as a value."""
-    codecs = {topic.name: EventCodec(topic.events) for topic in (topics.DEPOSIT, topics.PAYOUT)}
+    codecs = {topic.name: EventCodec(topic.events, UPCASTS) for topic in (topics.DEPOSIT, topics.PAYOUT)}
     return Service(
         name="transfer",
         schema="transfer",

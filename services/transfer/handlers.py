@@ -18,6 +18,7 @@ from contracts.transfer.v1 import (
     TransferEvent,
     TransferOpened,
 )
+from contracts.upcasts import UPCASTS
 from services.kernel.decider import Ask, Cause, Claim, Consumes, Decider, SideEffect
 from services.transfer.domain.commands import (
     COMMANDS,
@@ -120,6 +121,7 @@ def decider(deadlines: Deadlines) -> Decider[Transfer, TransferCommand, Transfer
         evolve=evolve,
         commands=COMMANDS,
         events=EVENTS,
+        upcasts=UPCASTS,
         stages=STAGES,
         plan=partial(plan, deadlines),
         correlate=transfer_of,

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from contracts.customer.v1 import KycDecided, ProfileCreated
 from contracts.topics import CUSTOMER
+from contracts.upcasts import UPCASTS
 from services.kernel.codec import decoder, encode
 from services.kernel.event_store import PostgresStore
 from services.kernel.projector import Projection
@@ -56,6 +57,7 @@ PROJECTION = Projection(
     wanted=(ProfileCreated, KycDecided),
     key=key,
     evolve=evolve,
+    upcasts=UPCASTS,
 )
 
 

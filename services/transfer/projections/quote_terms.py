@@ -8,6 +8,7 @@ from uuid import UUID
 
 from contracts.quote.v1 import QuoteCreated
 from contracts.topics import QUOTE
+from contracts.upcasts import UPCASTS
 from services.kernel.codec import decoder, encode
 from services.kernel.event_store import PostgresStore
 from services.kernel.projector import Projection
@@ -43,6 +44,7 @@ PROJECTION = Projection(
     wanted=(QuoteCreated,),
     key=key,
     evolve=evolve,
+    upcasts=UPCASTS,
 )
 
 
