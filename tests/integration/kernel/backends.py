@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from contracts.topics import TOPIC_CONFIG  # kept for ever: the clock of a test may be long ago
 from services.kernel.engine import Engine
 from services.kernel.event_store import PostgresOutbox, PostgresStore, connector
 from services.kernel.memory import MemoryOutbox, MemoryStore
@@ -125,7 +126,7 @@ async def make_topic(bootstrap: str, topic: str, partitions: int, *, fresh: bool
         if fresh and topic in await admin.list_topics():
             await admin.delete_topics([topic])
             await until(lambda: _is_gone(admin, topic))
-        await admin.create_topics([NewTopic(topic, partitions, 1)])
+        await admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=TOPIC_CONFIG)])
     finally:
         await admin.close()
 
