@@ -115,9 +115,12 @@ def chain_hash(
 ) -> bytes:
     """SHA-256 over the length-prefixed fields of an event and the hash before it: no field can move into another."""
     kind, when = event_type.encode(), occurred_at.isoformat().encode()
-    number, schema = version.to_bytes(4, "big"), schema_version_bytes(event_type)
-    parts = (prev_hash, stream_id, number, event_id, kind, schema, when, meta, data)
-    return hashlib.sha256(b"".join([b"%d:%b" % (len(part), part) for part in parts])).digest()
+    schema = schema_version_bytes(event_type)
+    head = b"%d:%b16:%b4:%b16:%b%d:%b2:%b%d:%b" % (
+        len(prev_hash), prev_hash, stream_id, version.to_bytes(4, "big"), event_id,
+        len(kind), kind, schema, len(when), when,
+    )  # fmt: skip
+    return hashlib.sha256(b"%b%d:%b%d:%b" % (head, len(meta), meta, len(data), data)).digest()
 
 
 _schema_bytes: dict[str, bytes] = {}

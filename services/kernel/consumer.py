@@ -30,6 +30,7 @@ from services.kernel.store import (
     Wanted,
     Write,
 )
+from services.kernel.value import value
 
 ALONE_AFTER_STARTS = 2  # died this often without progress: the next poll goes record by record
 SUSPECT_TRIES_MAX = 3  # a record that was in hand at this many deaths is parked untried
@@ -41,7 +42,7 @@ class ParkingRate(Exception):
     """Too much of the input is parked: stop and page."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Record:
     """A record as it was polled."""
 
@@ -93,7 +94,7 @@ class Inbox:
         return (*self.codecs, *self.outside)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Received:
     """A record after it was read, before anything was asked of the store. `after` is our position before it."""
 

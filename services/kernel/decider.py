@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
+from services.kernel.ids import derive as derive
 from services.kernel.rejected import Rejected
+from services.kernel.value import value
 
 State = TypeVar("State")
 Command = TypeVar("Command")
 Event = TypeVar("Event")
-
-NAMESPACE = UUID("5f1f9c1e-6f3c-5b57-9d0f-0f2a3c1b7a10")  # uuid5 root of every derived id; changing it doubles money
-
-
-def derive(*parts: object) -> UUID:
-    """The id that follows from `parts`: the same parts give the same id in every process, for ever."""
-    return uuid.uuid5(NAMESPACE, "\x1f".join(str(part) for part in parts))
-
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -32,7 +25,7 @@ class Claim:
     content: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Owner:
     """Who holds a claim: the stream, and the content with which it was taken."""
 
@@ -40,7 +33,7 @@ class Owner:
     content: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Seen:
     """What the engine found for an ask: the owner of each claim already taken, the rows of each read (by name)."""
 
@@ -51,7 +44,7 @@ class Seen:
 NOTHING_SEEN = Seen()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ask:
     """What is wanted of which stream. A command with claims or reads has a field `seen`, filled by the engine."""
 
@@ -61,7 +54,7 @@ class Ask:
     reads: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Meta:
     """Who asked, for whom, why, and what it belongs to. Stored with each event and covered by its hash."""
 
@@ -73,7 +66,7 @@ class Meta:
     traceparent: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RequestKey:
     """The Idempotency-Key of a request, scoped to tenant and principal; `fingerprint` covers method, route and body."""
 
@@ -87,7 +80,7 @@ class RequestKey:
         return derive(self.tenant, self.principal, self.key, name)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Arrival:
     """Bytes from outside, exactly as they came, and what we made of them."""
 
@@ -101,7 +94,7 @@ class Arrival:
     content: str | None = None  # fingerprint of the normalised business fields
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Recorded:
     """An event as it was stored."""
 
@@ -112,7 +105,7 @@ class Recorded:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Head:
     """A stream after the batch: its folded state and its version (0 and the initial state when there is none)."""
 
@@ -123,7 +116,7 @@ class Head:
 Answer = tuple[int, bytes]  # HTTP status, JSON body
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Outcome:
     """What became of a unit: its events and the heads of its streams in the order of its asks, or its refusal."""
 
@@ -136,7 +129,7 @@ class Outcome:
     stale: bool = False  # the side effect was leased to somebody else meanwhile: nothing was decided
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SideEffect:
     """A call or a wake that an event causes. `id` follows from the event and the name, so a rebuild makes the same."""
 
@@ -145,7 +138,7 @@ class SideEffect:
     kind: str = "wake"  # "wake" | "call"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class EffectDone:
     """A side effect that this unit finishes, or puts off by `again_after` seconds; `fence` is the number of its lease."""
 
@@ -155,7 +148,7 @@ class EffectDone:
     held: bool = False  # neither: only check that the lease is still ours
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Unit:
     """All asks of one record, or of one item of a request: done together or not at all."""
 
@@ -197,7 +190,7 @@ class Decider(Generic[State, Command, Event]):
     upcasts: Mapping[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]] = field(default_factory=dict)  # at read
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cause:
     """Where a consumed event stands: what a handler may need to know of it beside its content."""
 
@@ -213,7 +206,7 @@ class Cause:
 Consumes = Mapping[type, Callable[[Any, Cause], tuple[Ask, ...]]]  # the contract's event class -> on_<event>
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Due:
     """A side effect of kind `call` whose time has come, under a lease."""
 
@@ -229,7 +222,7 @@ class Due:
     category: str  # of the stream, which names its decider
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Again:
     """The call told us nothing yet: call again after `after_seconds`."""
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -30,7 +30,18 @@ from services.kernel.decider import (
     derive,
 )
 from services.kernel.rejected import Rejected
-from services.kernel.store import Conflict, Known, Store, StoredAnswer, StoredHead, Transaction, Unavailable, Wanted, Write
+from services.kernel.store import (
+    Conflict,
+    Known,
+    Store,
+    StoredAnswer,
+    StoredHead,
+    StoredRow,
+    Transaction,
+    Unavailable,
+    Wanted,
+    Write,
+)
 
 RETRY_SECONDS = 20  # a conflict runs again within this time; no count, since each attempt sees somebody else's progress
 PAUSE_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)  # between attempts when the store is away
@@ -112,6 +123,7 @@ class Overlay:
     claims: dict[tuple[str, str, str], Owner]
     events: list[Recorded]
     rows: list[tuple[str, tuple[Any, ...]]]
+    metas: dict[UUID, tuple[Meta, bytes]] = field(default_factory=dict)  # by what the event belongs to; few per unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +153,7 @@ class Engine:
         self._deciders = {decider.category: decider for decider in deciders}
         self._by_command = {command: decider for decider in deciders for command in decider.commands}
         self._states = {decider.category: StateCodec(decider.stages) for decider in deciders}
-        self._events = {decider.category: EventCodec(decider.events) for decider in deciders}
+        self._events = {decider.category: EventCodec(decider.events, decider.upcasts) for decider in deciders}
         self._schema_versions = {cls: schema_version(cls.type) for decider in deciders for cls in decider.events}  # type: ignore[attr-defined]
         self._topic = topic
         self._new_id = new_id
@@ -249,6 +261,21 @@ class Engine:
         """Committed heads with their states, for answers to reads; streams that do not exist are left out."""
         found = await self.store.heads(streams)
         return {stream_id: (head, self.state_of(head)) for stream_id, head in found.items()}
+
+    async def rows(self, sql: str, *values: Any) -> Sequence[Any]:
+        """A read of the service's own tables, for answers to reads."""
+        return await self.store.fetch(sql, *values)
+
+    async def history(self, stream_id: UUID) -> AsyncIterator[tuple[StoredRow, Any, Any]]:
+        """Each event of a stream with the state before and after it."""
+        rows = await self.store.history(stream_id)
+        if rows:
+            category = (await self.store.heads([stream_id]))[stream_id].category
+            decider, codec = self._deciders[category], self._events[category]
+            state = decider.initial
+            for row in rows:
+                before, state = state, decider.evolve(state, codec.decode(row.event_type, row.data))
+                yield row, before, state
 
 
 class Batch:
@@ -384,24 +411,39 @@ class Batch:
             if key not in self._claims and key not in overlay.claims:
                 overlay.claims[key] = Owner(ask.stream_id, claim.content)
 
-    def _append(self, stream: Stream, decider: Decider[Any, Any, Any], event: Any, meta: Meta, overlay: Overlay) -> None:
+    def _append(
+        self, stream: Stream, decider: Decider[Any, Any, Any], event: Any, meta: Meta, overlay: Overlay
+    ) -> None:
         if stream.version == 0:
             stream.decider = decider
             stream.record_key = decider.key_of(event) if decider.key_of else stream.stream_id
-        belongs = decider.correlate(event) if decider.correlate else None
-        if belongs is not None and belongs != meta.correlation_id:
-            meta = replace(meta, correlation_id=belongs)
+        meta, meta_bytes = _belonging(decider, event, meta, overlay)
         engine, at = self._engine, self._known.at
-        data, meta_bytes, event_id = encode_event(event), encode(meta), engine.new_id()
+        data, event_id = encode_event(event), engine.new_id()
         kind, prev = event.type, stream.hash
         stream.version += 1
         stream.state = decider.evolve(stream.state, event)
-        stream.hash = chain_hash(prev, stream.stream_id.bytes, stream.version, event_id.bytes, kind, at, meta_bytes, data)
+        stream.hash = chain_hash(
+            prev, stream.stream_id.bytes, stream.version, event_id.bytes, kind, at, meta_bytes, data
+        )
         row = (stream.stream_id, stream.version, event_id, kind, engine.schema_version(event), stream.record_key)
         overlay.rows.append(("events", (*row, data, meta_bytes, at, prev, stream.hash)))
         overlay.events.append(Recorded(stream.stream_id, stream.version, event_id, event, data))
         for effect in decider.plan(event):
-            overlay.rows.append(("effects", _effect_row(effect, event_id, stream.stream_id, decider.category, meta, at)))
+            overlay.rows.append(
+                ("effects", _effect_row(effect, event_id, stream.stream_id, decider.category, meta, at))
+            )
+
+
+def _belonging(decider: Decider[Any, Any, Any], event: Any, meta: Meta, overlay: Overlay) -> tuple[Meta, bytes]:
+    """The meta of an event and its bytes: correlated to what the decider says that the event belongs to."""
+    belongs = (decider.correlate(event) if decider.correlate else None) or meta.correlation_id
+    found = overlay.metas.get(belongs)
+    if found is None:
+        if belongs != meta.correlation_id:
+            meta = replace(meta, correlation_id=belongs)
+        found = overlay.metas[belongs] = (meta, encode(meta))
+    return found
 
 
 def _effect_row(
@@ -409,4 +451,14 @@ def _effect_row(
 ) -> tuple[Any, ...]:
     effect_id = derive(event_id, effect.name)
     due = effect.due_at or at
-    return (effect_id, stream_id, effect.kind, effect.name, due, category, meta.tenant, meta.correlation_id, meta.traceparent)
+    return (
+        effect_id,
+        stream_id,
+        effect.kind,
+        effect.name,
+        due,
+        category,
+        meta.tenant,
+        meta.correlation_id,
+        meta.traceparent,
+    )

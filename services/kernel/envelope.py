@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -17,6 +16,7 @@ import msgspec
 
 from services.kernel.codec import chain_hash
 from services.kernel.decider import Cause
+from services.kernel.value import value
 
 Headers = Sequence[tuple[str, bytes]]
 HEADER_BYTES_MAX = 16 * 1024
@@ -33,7 +33,7 @@ class HashMismatch(ValueError):
     """The record's bytes are not the ones that were hashed."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StoredEvent:
     """A row of `event`, as the relay reads it."""
 
@@ -91,7 +91,7 @@ def headers_of(event: StoredEvent, source: str, epoch: int) -> list[tuple[str, b
     return headers
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Envelope:
     """Who a record says it is."""
 

@@ -16,6 +16,7 @@ from uuid import UUID
 
 import asyncpg
 
+from services.kernel.codec import decode_meta
 from services.kernel.decider import Due, Owner
 from services.kernel.envelope import StoredEvent
 from services.kernel.store import (
@@ -28,6 +29,7 @@ from services.kernel.store import (
     Position,
     StoredAnswer,
     StoredHead,
+    StoredRow,
     Unavailable,
     Wanted,
     Write,
@@ -37,6 +39,9 @@ LOCK_STREAMS = "SELECT 1 FROM stream_state WHERE stream_id = ANY($1) ORDER BY st
 LOCK_EFFECTS = "SELECT effect_id, fence FROM side_effect WHERE effect_id = ANY($1) ORDER BY effect_id FOR UPDATE"
 LOCK_ACCOUNTS = "SELECT 1 FROM balance WHERE account_id = ANY($1) ORDER BY account_id FOR NO KEY UPDATE"
 STREAM_EVENTS = "SELECT event_type, data FROM event WHERE stream_id = $1 ORDER BY version"
+HISTORY = (
+    """SELECT version, event_id, event_type, data, meta, occurred_at FROM event WHERE stream_id = $1 ORDER BY version"""
+)
 HEADS = """SELECT stream_id, tenant, category, record_key, version, hash, stage, state, fold
            FROM stream_state WHERE stream_id = ANY($1)"""
 TAKE_DUE = """UPDATE side_effect s SET fence = fence + 1, attempts = attempts + 1,
@@ -88,7 +93,14 @@ class Part:
 PARTS: tuple[Part, ...] = (
     Part(
         "fence",
-        (("consumer", "text"), ("topic", "text"), ("epoch", "int"), ("partition", "int"), ("expected", "bigint"), ("next", "bigint")),
+        (
+            ("consumer", "text"),
+            ("topic", "text"),
+            ("epoch", "int"),
+            ("partition", "int"),
+            ("expected", "bigint"),
+            ("next", "bigint"),
+        ),
         """UPDATE consumer_offset o SET next_offset = r.next, starts = 0, suspect_tries = 0
            FROM {rows} WHERE (o.consumer, o.topic, o.epoch, o.partition) = (r.consumer, r.topic, r.epoch, r.partition)
              AND o.next_offset = r.expected RETURNING 1""",
@@ -97,8 +109,15 @@ PARTS: tuple[Part, ...] = (
     Part(
         "new_streams",
         (
-            ("stream_id", "uuid"), ("tenant", "text"), ("category", "text"), ("record_key", "uuid"), ("version", "int"),
-            ("hash", "bytea"), ("stage", "text"), ("state", "bytea"), ("fold", "smallint"),
+            ("stream_id", "uuid"),
+            ("tenant", "text"),
+            ("category", "text"),
+            ("record_key", "uuid"),
+            ("version", "int"),
+            ("hash", "bytea"),
+            ("stage", "text"),
+            ("state", "bytea"),
+            ("fold", "smallint"),
         ),
         """INSERT INTO stream_state (stream_id, tenant, category, record_key, version, hash, stage, state, fold)
            SELECT stream_id, tenant, category, record_key, version, hash, stage, state, fold FROM {rows} ORDER BY stream_id
@@ -107,8 +126,13 @@ PARTS: tuple[Part, ...] = (
     Part(
         "moved_streams",
         (
-            ("stream_id", "uuid"), ("expected", "int"), ("version", "int"), ("hash", "bytea"), ("stage", "text"),
-            ("state", "bytea"), ("fold", "smallint"),
+            ("stream_id", "uuid"),
+            ("expected", "int"),
+            ("version", "int"),
+            ("hash", "bytea"),
+            ("stage", "text"),
+            ("state", "bytea"),
+            ("fold", "smallint"),
         ),
         """UPDATE stream_state s SET version = r.version, hash = r.hash, stage = r.stage, state = r.state, fold = r.fold, changed_at = now()
            FROM {rows} WHERE s.stream_id = r.stream_id AND s.version = r.expected RETURNING 1""",
@@ -122,7 +146,14 @@ PARTS: tuple[Part, ...] = (
     ),
     Part(
         "requests",
-        (("tenant", "text"), ("principal", "text"), ("key", "text"), ("fingerprint", "text"), ("status", "smallint"), ("answer", "bytea")),
+        (
+            ("tenant", "text"),
+            ("principal", "text"),
+            ("key", "text"),
+            ("fingerprint", "text"),
+            ("status", "smallint"),
+            ("answer", "bytea"),
+        ),
         """INSERT INTO request_key (tenant, principal, key, fingerprint, status, answer)
            SELECT tenant, principal, key, fingerprint, status, answer FROM {rows} ORDER BY key, principal, tenant
            ON CONFLICT DO NOTHING RETURNING 1""",
@@ -130,8 +161,16 @@ PARTS: tuple[Part, ...] = (
     Part(
         "events",
         (
-            ("stream_id", "uuid"), ("version", "int"), ("event_id", "uuid"), ("event_type", "text"), ("schema_version", "smallint"),
-            ("record_key", "uuid"), ("data", "bytea"), ("meta", "bytea"), ("occurred_at", "timestamptz"), ("prev_hash", "bytea"),
+            ("stream_id", "uuid"),
+            ("version", "int"),
+            ("event_id", "uuid"),
+            ("event_type", "text"),
+            ("schema_version", "smallint"),
+            ("record_key", "uuid"),
+            ("data", "bytea"),
+            ("meta", "bytea"),
+            ("occurred_at", "timestamptz"),
+            ("prev_hash", "bytea"),
             ("hash", "bytea"),
         ),
         """INSERT INTO event (stream_id, version, event_id, event_type, schema_version, record_key, data, meta, occurred_at, prev_hash, hash)
@@ -140,7 +179,14 @@ PARTS: tuple[Part, ...] = (
     ),
     Part(
         "cursors",
-        (("stream_id", "uuid"), ("consumer", "text"), ("source", "text"), ("version", "int"), ("hash", "bytea"), ("parked", "boolean")),
+        (
+            ("stream_id", "uuid"),
+            ("consumer", "text"),
+            ("source", "text"),
+            ("version", "int"),
+            ("hash", "bytea"),
+            ("parked", "boolean"),
+        ),
         """INSERT INTO stream_cursor (stream_id, consumer, source, last_version, last_hash, parked)
            SELECT stream_id, consumer, source, version, hash, parked FROM {rows} ORDER BY stream_id, consumer, source
            ON CONFLICT (stream_id, consumer, source) DO UPDATE
@@ -149,8 +195,15 @@ PARTS: tuple[Part, ...] = (
     Part(
         "arrivals",
         (
-            ("arrival_id", "uuid"), ("tenant", "text"), ("source", "text"), ("transport", "text"), ("body", "bytea"),
-            ("headers", "bytea"), ("verdict", "text"), ("reference", "text"), ("content", "text"),
+            ("arrival_id", "uuid"),
+            ("tenant", "text"),
+            ("source", "text"),
+            ("transport", "text"),
+            ("body", "bytea"),
+            ("headers", "bytea"),
+            ("verdict", "text"),
+            ("reference", "text"),
+            ("content", "text"),
         ),
         """INSERT INTO raw_arrival (arrival_id, tenant, source, transport, body, headers, verdict, reference, content)
            SELECT arrival_id, tenant, source, transport, body, headers, verdict, reference, content FROM {rows} ORDER BY arrival_id
@@ -160,9 +213,18 @@ PARTS: tuple[Part, ...] = (
     Part(
         "parked",
         (
-            ("consumer", "text"), ("topic", "text"), ("partition", "int"), ("position", "bigint"), ("stream_id", "uuid"),
-            ("version", "int"), ("event_type", "text"), ("error", "text"), ("fingerprint", "text"), ("key", "bytea"),
-            ("headers", "bytea"), ("value", "bytea"),
+            ("consumer", "text"),
+            ("topic", "text"),
+            ("partition", "int"),
+            ("position", "bigint"),
+            ("stream_id", "uuid"),
+            ("version", "int"),
+            ("event_type", "text"),
+            ("error", "text"),
+            ("fingerprint", "text"),
+            ("key", "bytea"),
+            ("headers", "bytea"),
+            ("value", "bytea"),
         ),
         """INSERT INTO parked_event (consumer, topic, partition, "offset", stream_id, version, event_type, error, fingerprint, key, headers, value)
            SELECT consumer, topic, partition, position, stream_id, version, event_type, error, fingerprint, key, headers, value
@@ -172,8 +234,15 @@ PARTS: tuple[Part, ...] = (
     Part(
         "effects",
         (
-            ("effect_id", "uuid"), ("stream_id", "uuid"), ("kind", "text"), ("name", "text"), ("due_at", "timestamptz"),
-            ("category", "text"), ("tenant", "text"), ("correlation_id", "uuid"), ("traceparent", "text"),
+            ("effect_id", "uuid"),
+            ("stream_id", "uuid"),
+            ("kind", "text"),
+            ("name", "text"),
+            ("due_at", "timestamptz"),
+            ("category", "text"),
+            ("tenant", "text"),
+            ("correlation_id", "uuid"),
+            ("traceparent", "text"),
         ),
         """INSERT INTO side_effect (effect_id, stream_id, kind, name, due_at, category, tenant, correlation_id, traceparent)
            SELECT effect_id, stream_id, kind, name, due_at, category, tenant, correlation_id, traceparent FROM {rows} ORDER BY effect_id
@@ -410,6 +479,13 @@ class PostgresStore:
     async def heads(self, streams: Sequence[UUID]) -> dict[UUID, StoredHead]:
         """Committed heads of the streams that exist."""
         return {row[0]: StoredHead(*row) for row in await self.fetch(HEADS, list(streams))}
+
+    async def history(self, stream_id: UUID) -> list[StoredRow]:
+        """The committed events of a stream in order."""
+        return [
+            StoredRow(version, event_id, event_type, data, decode_meta(meta), at)
+            for version, event_id, event_type, data, meta, at in await self.fetch(HISTORY, stream_id)
+        ]
 
     async def assign(self, consumer: str, epoch: int, partitions: Sequence[Partition]) -> dict[Partition, Position]:
         """The stored positions, made at 0 where they are missing; each counts a start until there is progress."""

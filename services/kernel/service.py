@@ -11,9 +11,6 @@ import os
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
-
-import uuid_utils
 
 from services.kernel import metrics
 from services.kernel.bus import KafkaPublisher, KafkaSubscription
@@ -24,6 +21,7 @@ from services.kernel.engine import Engine
 from services.kernel.event_store import Part, PostgresOutbox, PostgresStore, connector
 from services.kernel.group_commit import GroupCommit
 from services.kernel.health import Check, Health
+from services.kernel.ids import new_id as new_id
 from services.kernel.projector import Projection, Projector, live_version
 from services.kernel.relay import SEND_SECONDS_MAX, Relay
 from services.kernel.settings import Kernel
@@ -48,11 +46,6 @@ class Service:
     parts: tuple[Part, ...] = ()
     also_of: Mapping[type, Callable[[Any, Write], None]] = field(default_factory=dict)
     read_accounts: Callable[[Any, list[str]], Any] | None = None
-
-
-def new_id() -> UUID:
-    """A UUIDv7: ids of events ascend in time, which keeps their index warm."""
-    return UUID(bytes=uuid_utils.uuid7().bytes)
 
 
 class Runtime:

@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from services.kernel.decider import Due, Owner
+from services.kernel.decider import Due, Meta, Owner
+from services.kernel.value import value
 
 Row = tuple[Any, ...]
 ClaimKey = tuple[str, str, str]  # tenant, namespace, value
@@ -47,7 +48,7 @@ class Wanted:
     events: tuple[UUID, ...] = ()  # of earlier attempts: is one of them there, the attempt was committed
 
 
-@dataclass(slots=True, frozen=True)
+@value
 class StoredHead:
     """A stream as it stands in the store."""
 
@@ -62,7 +63,19 @@ class StoredHead:
     fold: int
 
 
-@dataclass(slots=True, frozen=True)
+@value
+class StoredRow:
+    """An event of a stream, for its history."""
+
+    version: int
+    event_id: UUID
+    event_type: str
+    data: bytes
+    meta: Meta
+    occurred_at: datetime
+
+
+@value
 class StoredAnswer:
     """The answer that a request key got."""
 
@@ -71,7 +84,7 @@ class StoredAnswer:
     body: bytes
 
 
-@dataclass(slots=True, frozen=True)
+@value
 class Cursor:
     """How far a consumer has come in a stream of a topic."""
 
@@ -80,7 +93,7 @@ class Cursor:
     parked: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Position:
     """Where a consumer stands in a partition, and what it died of before."""
 
@@ -138,6 +151,12 @@ class Store(Protocol):
 
     async def heads(self, streams: Sequence[UUID]) -> dict[UUID, StoredHead]:
         """Committed heads, for answers to reads."""
+
+    async def fetch(self, sql: str, *values: Any) -> Sequence[Any]:
+        """One read in the store's own language."""
+
+    async def history(self, stream_id: UUID) -> list[StoredRow]:
+        """The committed events of a stream in order."""
 
     async def take_due(self, kind: str, limit: int, lease_seconds: int) -> list[Due]:
         """Side effects whose time has come, leased to the caller; each take raises the fence by one."""
