@@ -130,7 +130,12 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 class KafkaSubscription:
     """One consumer group of a service, fed to a Consumer. Anything unexpected ends the process through `fatal`."""
 
-    def __init__(self, bootstrap: str, consumer: Consumer, fatal: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self, bootstrap: str, consumer: Consumer, fatal: Callable[[BaseException], None], instance: str | None = None
+    ) -> None:
+        """`instance`, unique among the processes of the service: a process started again under the same one takes over
+        its predecessor's partitions at once, where the group would wait for the session of the dead to end (and the
+        embedded broker for ever). aiokafka does not understand being fenced, so two must never share one."""
         self._consumer = consumer
         self._fatal = fatal
         self.lock = consumer.lock
@@ -147,6 +152,7 @@ class KafkaSubscription:
             *consumer.inbox.topics,
             batch=True,
             group_id=f"corridor.{consumer.inbox.name}",
+            group_instance_id=instance,
             ack_policy=AckPolicy.MANUAL,
             listener=_Listener(self),
             parser=_raw_message,

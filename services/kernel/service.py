@@ -141,7 +141,7 @@ class Runtime:
 
     async def _subscribe(self, consumer: Consumer) -> None:
         metrics.prepare_consumer(consumer.inbox.name)
-        subscription = KafkaSubscription(self.settings.kafka_bootstrap, consumer, fatal)
+        subscription = KafkaSubscription(self.settings.kafka_bootstrap, consumer, fatal, self.settings.instance)
         self.subscriptions.append(subscription)
         await subscription.run()
 

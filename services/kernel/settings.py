@@ -111,6 +111,7 @@ class Kernel:
     watchdog_seconds: Annotated[int, Var("CORRIDOR_WATCHDOG_SECONDS", at_least=1)] = 10
     stop_seconds: Annotated[int, Var("CORRIDOR_STOP_SECONDS", at_least=1, at_most=300)] = 10
     parent_pid: Annotated[int | None, Var("CORRIDOR_PARENT_PID", at_least=1)] = None
+    instance: Annotated[str | None, Var("CORRIDOR_INSTANCE")] = None  # see bus.KafkaSubscription
 
     def faults(self) -> list[str]:
         """What is unsafe between the values. An extension adds its own to those of `super()`."""
