@@ -33,6 +33,7 @@ class Board:
     live: bool = False  # a table is on the screen and shows the notes itself
     began: float = field(default_factory=time.monotonic)
     _printed: float = 0.0
+    _line: str = ""
 
     def opened(self, transfer_id: str, state: str, corridor: str) -> None:
         self.states[transfer_id] = state
@@ -49,11 +50,12 @@ class Board:
             print(self.notes[-1], flush=True)
 
     def tick(self) -> None:
-        """Without a live table, a line now and then."""
-        if not self.live and time.monotonic() - self._printed > PLAIN_EVERY_SECONDS and self.states:
-            self._printed = time.monotonic()
-            counts = Counter(self.states.values())
-            print(f"{self.seconds():5.1f} s  {', '.join(f'{counts[s]} {s}' for s in STATES if counts[s])}", flush=True)
+        """Without a live table, a line when something has changed, not more often than every two seconds."""
+        counts = Counter(self.states.values())
+        line = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+        if not self.live and line != self._line and time.monotonic() - self._printed > PLAIN_EVERY_SECONDS:
+            self._line, self._printed = line, time.monotonic()
+            print(f"{self.seconds():5.1f} s  {line}", flush=True)
 
     def seconds(self) -> float:
         return time.monotonic() - self.began
