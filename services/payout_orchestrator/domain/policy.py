@@ -48,7 +48,7 @@ def rules(limits_minor: Mapping[str, int]) -> Rules:
 DEFAULT_RULES = rules(
     {
         "ETB": 100_000_000, "KES": 85_000_000, "NGN": 1_000_000_000, "GHS": 9_500_000, "UGX": 23_000_000,
-        "INR": 55_000_000, "PHP": 36_000_000, "XOF": 3_700_000, "JPY": 950_000,
+        "INR": 55_000_000, "NPR": 88_000_000, "PHP": 36_000_000, "XOF": 3_700_000, "JPY": 950_000,
         "EUR": 580_000, "USD": 630_000, "GBP": 500_000,
     }
 )  # fmt: skip
