@@ -37,6 +37,10 @@ BALANCES = "SELECT account_id, currency, debit_minor, credit_minor FROM ledger.b
 Json = Mapping[str, Any]
 
 
+class EvidenceMissing(Exception):
+    """Something that the judge must see is not there."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Record:
     """One record of a topic, in the order of its partition."""
@@ -145,19 +149,16 @@ async def read_book(url: str) -> tuple[tuple[list[Json], list[Json]], Json, list
 
 
 async def read_topics(bootstrap: str) -> list[Record]:
-    """All records of our topics up to their present ends."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
+    """All records of our topics up to their present ends. Without a group a consumer is given every partition."""
+    consumer = AIOKafkaConsumer(
+        *SCHEMA_OF, bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
     await consumer.start()
     try:
-        await consumer.topics()
-        partitions = [
-            TopicPartition(topic, number)
-            for topic in SCHEMA_OF
-            for number in consumer.partitions_for_topic(topic) or ()
-        ]
+        partitions = consumer.assignment()
+        if {each.topic for each in partitions} != set(SCHEMA_OF):
+            raise EvidenceMissing(f"topics without partitions: {set(SCHEMA_OF) - {each.topic for each in partitions}}")
         ends = await consumer.end_offsets(partitions)
-        consumer.assign(partitions)
-        await consumer.seek_to_beginning(*partitions)
         return await _read_to(consumer, {each: end for each, end in ends.items() if end})
     finally:
         await consumer.stop()

@@ -87,6 +87,7 @@ class System:
         self._held = ExitStack()
         self._writing = threading.Lock()
         self._stopped = threading.Event()
+        self._starting = threading.RLock()
         self._keepers: dict[str, Keeper] = {}
         self._servers: dict[str, ServerKeeper] = {}
         self._facts: Facts | None = None
@@ -108,12 +109,13 @@ class System:
     def start(self) -> Facts:
         """Everything ready. Raises NotReady, DidNotStart, Occupied, Mismatched, PortTaken, TopicsDiffer, LoginFailed;
         nothing is left running then."""
-        self._held.enter_context(self.home.occupied())
-        try:
-            return self._start()
-        except BaseException:
-            self.stop()
-            raise
+        with self._starting:
+            self._held.enter_context(self.home.occupied())
+            try:
+                return self._start()
+            except BaseException:
+                self.stop()
+                raise
 
     def _start(self) -> Facts:
         leftovers.end_all(self.home)
@@ -148,8 +150,13 @@ class System:
         return Servers(postgres=administrator, kafka=kafka)
 
     def stop(self) -> None:
-        """Nothing of ours runs when this returns. May be called twice, and after a start that failed."""
+        """Nothing of ours runs when this returns. May be called twice, after a start that failed, and while another
+        thread is starting: that start is given up first."""
         self._stopped.set()
+        with self._starting:
+            self._stop()
+
+    def _stop(self) -> None:
         self.home.facts.unlink(missing_ok=True)
         with ThreadPoolExecutor(max_workers=8) as pool:
             list(pool.map(lambda keeper: keeper.stop(), self._keepers.values()))
@@ -194,6 +201,8 @@ class System:
         while not (answer := probe(keeper.program)).ready:
             if keeper.restarts - falls >= FALLS_MAX:
                 raise NotReady(f"{name} ended {FALLS_MAX} times, exit code {keeper.last_exit}\n{keeper.log_tail()}")
+            if self._stopped.is_set():
+                raise NotReady(f"{name} is not waited for any more")
             if time.monotonic() > deadline:
                 raise NotReady(f"{name} was not ready in time; it says {answer.words}\n{keeper.log_tail()}")
             time.sleep(LOOK_SECONDS)
