@@ -69,7 +69,7 @@ def common(service: str, installation: Installation, servers: Servers) -> dict[s
         "PORT": str(installation.ports[service]),
         "CORRIDOR_KEK": installation.kek,
         "CORRIDOR_STOP_SECONDS": str(STOP_SECONDS),
-        "CORRIDOR_INSTANCE": f"{service}-1",  # there is one at a time: the keeper starts the next when the last has ended
+        "CORRIDOR_INSTANCE": f"{service}-1",  # one at a time: the keeper waits for the end of the last
     }
 
 
