@@ -11,7 +11,7 @@ from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 
@@ -28,6 +28,7 @@ SHORT_FETCH_SECONDS, PACE_SECONDS = (
     0.1,
     0.04,
 )  # an empty fetch that came back sooner than the first rests for the second
+AWAY_SECONDS = 0.5  # between two tries for a broker that is away
 HINT_SECONDS = 1.0  # Kafka hears of our positions this often; they are only a hint for lag displays
 # Members that died unseen are waited for this long when others join. It must stay below the client's request time-out: a
 # JoinGroup that is given up leaves one more member behind that will never answer, and the group never settles.
@@ -59,6 +60,17 @@ class KafkaPublisher:
             metadata_max_age_ms=60_000,
         )
         await self._producer.start()
+
+    async def connected(self) -> None:
+        """Wait for the broker, for as long as it takes: until then what is committed waits in the outbox."""
+        while True:
+            try:
+                await self.start()
+                return
+            except (KafkaError, OSError) as error:
+                _log.warning("kafka is away: %s", error)
+                await self.stop()
+                await asyncio.sleep(AWAY_SECONDS)
 
     async def publish(self, events: Sequence[StoredEvent]) -> list[int]:
         """Fill a batch per partition, in order; wait for all acknowledgements."""
@@ -181,7 +193,7 @@ class KafkaSubscription:
             except Exception as error:  # the broker is away: HTTP goes on, readiness says so
                 _log.warning("kafka is away: %s", error)
                 await self._broker.stop()
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(AWAY_SECONDS)
         self._wrap()
         await self._watch()
 

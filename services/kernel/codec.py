@@ -58,6 +58,11 @@ class EventCodec:
         self.classes: dict[str, type] = {cls.type: cls for cls in events}  # type: ignore[attr-defined]
         self._decoders = {name: decoder(cls) for name, cls in self.classes.items()}
         self._upcasts: Upcasts = upcasts or {}
+        self._names = {_VERSION.sub("", name) for name in (*self.classes, *self._upcasts)}
+
+    def is_foreign(self, event_type: str) -> bool:
+        """A type that no version of ours has. Readers ignore it; another version of a type of ours they cannot."""
+        return event_type not in self._upcasts and _VERSION.sub("", event_type) not in self._names
 
     def decode(self, event_type: str, data: bytes) -> Any:
         """The event, brought to its newest version. Raises UnknownEventType or msgspec.ValidationError."""

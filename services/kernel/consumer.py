@@ -325,6 +325,8 @@ class Consumer:
         known = codec.classes.get(envelope.event_type)
         if known is not None and known not in self.inbox.consumes:
             return None
+        if known is None and codec.is_foreign(envelope.event_type):
+            return None  # a type that is newer than we are, and none of what we listen to
         data = record.value or b""
         event = codec.decode(envelope.event_type, data)
         handler = self.inbox.consumes.get(type(event))

@@ -63,12 +63,29 @@ class Worker:
         if not due:
             return 0
         if kind == "wake":
-            await self._write([self._wake_unit(each) for each in due], due)
+            await self._wakes(due)
         else:
             for name in sorted({each.name for each in due}):
-                await self._call(self._calls[name], [each for each in due if each.name == name])
+                await self._calling(name, [each for each in due if each.name == name])
         self._ran("success")
         return len(due)
+
+    async def _wakes(self, due: Sequence[Due]) -> None:
+        """What cannot even be asked stays where it is: its lease ends, and it is tried again by a better release."""
+        units: list[tuple[Due, Unit]] = []
+        for each in due:
+            try:
+                units.append((each, self._wake_unit(each)))
+            except Exception:  # noqa: BLE001 - a bug of one decider's `wake` is its own effects' alone
+                self._counted(each.name, "failed", 1)
+        await self._write([unit for _, unit in units], [each for each, _ in units])
+
+    async def _calling(self, name: str, due: Sequence[Due]) -> None:
+        call = self._calls.get(name)
+        if call is None:  # planned by another release; its lease ends, and who knows it takes it
+            self._counted(name, "failed", len(due))
+            return
+        await self._call(call, due)
 
     def _wake_unit(self, due: Due) -> Unit:
         decider = self._engine.decider(due.category)
@@ -121,6 +138,8 @@ class Worker:
         )
 
     async def _write(self, units: Sequence[Unit], due: Sequence[Due]) -> list[Outcome]:
+        if not units:
+            return []
         try:
             outcomes = await self._engine.run(Units(units))
         except ContentRefused:

@@ -113,6 +113,8 @@ class Stream:
     version: int
     hash: bytes
     stored: int  # the version in the store, 0 when it is new
+    stage: str = ""  # of `state`, as stored; filled at the end of a unit that moved it
+    encoded: bytes = b""
 
 
 @dataclass(slots=True)
@@ -122,7 +124,7 @@ class Overlay:
     streams: dict[UUID, Stream]
     claims: dict[tuple[str, str, str], Owner]
     events: list[Recorded]
-    rows: list[tuple[str, tuple[Any, ...]]]
+    write: Write
     metas: dict[UUID, tuple[Meta, bytes]] = field(default_factory=dict)  # by what the event belongs to; few per unit
 
 
@@ -297,8 +299,7 @@ class Batch:
         for stream_id in sorted(self._touched):
             stream = self._touched[stream_id]
             assert stream.decider is not None
-            stage, state = self._engine.stage_of(stream.decider.category, stream.state)
-            tail = (stream.hash, stage, state, stream.decider.fold_version)
+            tail = (stream.hash, stream.stage, stream.encoded, stream.decider.fold_version)
             if stream.stored:
                 self.write.add("moved_streams", (stream_id, stream.stored, stream.version, *tail))
             else:
@@ -313,14 +314,22 @@ class Batch:
             return self._repeated(key, stored)
         if unit.effect and self._known.effects.get(unit.effect.effect_id) != unit.effect.fence:
             return Outcome(stale=True)
-        overlay = Overlay({}, {}, [], [])
+        overlay = Overlay({}, {}, [], Write(self._engine.topic))
         try:
-            heads = tuple(self._ask(ask, unit, overlay) for ask in unit.asks)
+            heads = tuple([self._ask(ask, unit, overlay) for ask in unit.asks])
+            self._encode(overlay)
         except Rejected as refusal:
             return self._settled(unit, Outcome(refusal=refusal), None)
         except Exception as error:  # the unit's own bug: its neighbours go on
             return Outcome(error=error)
         return self._settled(unit, Outcome(tuple(overlay.events), heads), overlay)
+
+    def _encode(self, overlay: Overlay) -> None:
+        """The stored form of each stream that moved: an exception here is still the unit's own."""
+        for stream_id in {recorded.stream_id for recorded in overlay.events}:
+            stream = overlay.streams[stream_id]
+            assert stream.decider is not None
+            stream.stage, stream.encoded = self._engine.stage_of(stream.decider.category, stream.state)
 
     def _repeated(self, key: RequestKey, stored: StoredAnswer) -> Outcome:
         if stored.fingerprint != key.fingerprint:
@@ -343,14 +352,12 @@ class Batch:
         self._streams.update(overlay.streams)
         for recorded in overlay.events:
             self._touched[recorded.stream_id] = self._streams[recorded.stream_id]
-            self._engine.beside(recorded.event, self.write)
         if overlay.events and self.first_event is None:
             self.first_event = overlay.events[0].event_id
         for (tenant, namespace, value), owner in overlay.claims.items():
             self.write.add("claims", (namespace, value, tenant, owner.stream_id, owner.content))
         self._claims.update(overlay.claims)
-        for part, row in overlay.rows:
-            self.write.add(part, row)
+        self.write.take(overlay.write)
 
     def _beside(self, unit: Unit, answer: tuple[int, bytes] | None, verdict: str | None) -> None:
         if unit.request_key and answer:
@@ -427,12 +434,11 @@ class Batch:
             prev, stream.stream_id.bytes, stream.version, event_id.bytes, kind, at, meta_bytes, data
         )
         row = (stream.stream_id, stream.version, event_id, kind, engine.schema_version(event), stream.record_key)
-        overlay.rows.append(("events", (*row, data, meta_bytes, at, prev, stream.hash)))
+        overlay.write.add("events", (*row, data, meta_bytes, at, prev, stream.hash))
         overlay.events.append(Recorded(stream.stream_id, stream.version, event_id, event, data))
         for effect in decider.plan(event):
-            overlay.rows.append(
-                ("effects", _effect_row(effect, event_id, stream.stream_id, decider.category, meta, at))
-            )
+            overlay.write.add("effects", _effect_row(effect, event_id, stream.stream_id, decider.category, meta, at))
+        engine.beside(event, overlay.write)
 
 
 def _belonging(decider: Decider[Any, Any, Any], event: Any, meta: Meta, overlay: Overlay) -> tuple[Meta, bytes]:

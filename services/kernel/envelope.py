@@ -16,6 +16,7 @@ import msgspec
 
 from services.kernel.codec import chain_hash
 from services.kernel.decider import Cause
+from services.kernel.ids import uuid_of
 from services.kernel.value import value
 
 Headers = Sequence[tuple[str, bytes]]
@@ -111,7 +112,7 @@ class Envelope:
             stream_id=self.stream_id,
             version=self.version,
             tenant=self.fields["ce_tenant"].decode(),
-            correlation_id=UUID(self.fields["ce_correlationid"].decode()),
+            correlation_id=uuid_of(self.fields["ce_correlationid"].decode()),
             occurred_at=datetime.fromisoformat(self.fields["ce_time"].decode()),
         )
 
@@ -134,9 +135,9 @@ def envelope_of(headers: Headers) -> Envelope:
     fields = dict(headers)
     try:
         return Envelope(
-            UUID(fields["ce_id"].decode()),
+            uuid_of(fields["ce_id"].decode()),
             _text(_TYPE, fields["ce_type"]),
-            UUID(fields["ce_subject"].decode()),
+            uuid_of(fields["ce_subject"].decode()),
             int(_text(_VERSION, fields["ce_streamversion"])),
             bytes.fromhex(_text(_HASH, fields["ce_prevhash"])),
             bytes.fromhex(_text(_HASH, fields["ce_hash"])),

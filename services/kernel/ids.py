@@ -28,3 +28,8 @@ def derive(*parts: object) -> UUID:
 def new_id() -> UUID:
     """A UUIDv7: ids of events ascend in time, which keeps their index warm."""
     return FastUUID(uuid_utils.uuid7().bytes)
+
+
+def uuid_of(text: str) -> UUID:
+    """The UUID that `text` spells. Raises ValueError."""
+    return FastUUID(text)

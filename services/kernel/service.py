@@ -55,10 +55,10 @@ class Runtime:
         self.service = service
         self.settings = settings
         self.actor = f"service:{service.name}"
-        publisher = KafkaPublisher(
+        self.publisher = KafkaPublisher(
             settings.kafka_bootstrap, f"/corridor/{service.name}", settings.partitions, settings.epoch
         )
-        self.relay = Relay(PostgresOutbox(self._connector("relay", idle=True)), publisher, self._published)
+        self.relay = Relay(PostgresOutbox(self._connector("relay", idle=True)), self.publisher, self._published)
         self.reads = self.store("reads")
         self.commands = GroupCommit(self.engine("http"))
         self.workers = {
@@ -112,7 +112,7 @@ class Runtime:
 
     def tasks(self) -> list[Task]:
         """Everything that runs beside HTTP; a task that ends takes the process down."""
-        found: list[Task] = [("commands", self.commands.run), ("relay", self.relay.run), ("backlog", self._gauge)]
+        found: list[Task] = [("commands", self.commands.run), ("relay", self._relay), ("backlog", self._gauge)]
         for kind, worker in self.workers.items():
             found.append((f"worker-{kind}", lambda worker=worker, kind=kind: worker.run(kind)))  # type: ignore[misc]
         if self.service.inbox is not None:
@@ -120,6 +120,10 @@ class Runtime:
         for projection in self.service.projections:
             found.append((f"projector-{projection.name}", lambda projection=projection: self._project(projection)))  # type: ignore[misc]
         return found
+
+    async def _relay(self) -> None:
+        await self.publisher.connected()
+        await self.relay.run()
 
     async def _consume(self, inbox: Inbox | None, lane: Engine) -> None:
         assert inbox is not None

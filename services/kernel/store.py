@@ -129,6 +129,11 @@ class Write:
         """One more row for `part`."""
         self.rows.setdefault(part, []).append(row)
 
+    def take(self, other: Write) -> None:
+        """The rows of `other`, after ours."""
+        for part, rows in other.rows.items():
+            self.rows.setdefault(part, []).extend(rows)
+
 
 class Transaction(Protocol):
     """One transaction: read (which locks), then write, then the commit at the end of the block."""
