@@ -30,6 +30,7 @@ from scripts.system.programs import Environment, Program, Servers, dsn_of, progr
 DATABASE = "corridor"
 READY_SECONDS = 90.0  # seconds on an idle machine; a busy one is waited for
 REGISTER_SECONDS = 60.0
+EXIT_UNSAFE = 2  # its settings: the next try would end the same
 FALLS_MAX = 5  # before it has ever been ready: then its log says why, and waiting longer does not help
 LOOK_SECONDS = 0.05
 ANSWER_SECONDS = 2.0
@@ -192,21 +193,24 @@ class System:
     def wait_ready(self, *names: str, seconds: float = READY_SECONDS) -> None:
         """Until all of `names` (all programs, when none is named) answer their probe with 200. Raises NotReady."""
         deadline = time.monotonic() + seconds
-        for name in names or tuple(self._keepers):
-            self._wait_ready(self._keepers[name], deadline)
-
-    def _wait_ready(self, keeper: Keeper, deadline: float) -> None:
-        falls = keeper.restarts
-        name = keeper.program.name
-        while not (answer := probe(keeper.program)).ready:
-            if keeper.restarts - falls >= FALLS_MAX:
-                raise NotReady(f"{name} ended {FALLS_MAX} times, exit code {keeper.last_exit}\n{keeper.log_tail()}")
-            if self._stopped.is_set():
-                raise NotReady(f"{name} is not waited for any more")
-            if time.monotonic() > deadline:
-                raise NotReady(f"{name} was not ready in time; it says {answer.words}\n{keeper.log_tail()}")
+        waiting = {name: self._keepers[name].restarts for name in names or tuple(self._keepers)}
+        while waiting:
+            for name, restarts in tuple(waiting.items()):
+                if self._is_ready(self._keepers[name], restarts, late=time.monotonic() > deadline):
+                    del waiting[name]
             time.sleep(LOOK_SECONDS)
-        self._say(f"{name} is ready at {keeper.program.url}")
+
+    def _is_ready(self, keeper: Keeper, restarts: int, *, late: bool) -> bool:
+        """Raises NotReady when it is late, or there is no hope."""
+        name, answer = keeper.program.name, probe(keeper.program)
+        if answer.ready:
+            self._say(f"{name} is ready at {keeper.program.url}")
+            return True
+        if keeper.last_exit == EXIT_UNSAFE or keeper.restarts - restarts >= FALLS_MAX:
+            raise NotReady(f"{name} ends again and again, exit code {keeper.last_exit}\n{keeper.log_tail()}")
+        if late or self._stopped.is_set():
+            raise NotReady(f"{name} was not ready in time; it says {answer.words}\n{keeper.log_tail()}")
+        return False
 
     # -- users
 

@@ -178,6 +178,6 @@ def test_a_service_that_cannot_start_is_named_with_its_last_words(tmp_path: Path
     home = Home(tmp_path / "var")
     done = run(home, "up", UNKNOWN_ROUTE_GRACE_SECONDS="soon")
     assert done.returncode == 1
-    assert "deposit_watcher ended" in done.stdout
+    assert "deposit_watcher ends again and again" in done.stdout
     assert "UNKNOWN_ROUTE_GRACE_SECONDS" in done.stdout
     assert ours(home) == []
