@@ -157,7 +157,9 @@ def _addresses(system: System, home: Home) -> None:
 
 async def _stay() -> None:
     """On a terminal until somebody has seen enough."""
-    if console.is_terminal:
+    if not console.is_terminal:
+        print("This is no terminal, so everything stops now; the data stay where they are.", flush=True)
+    else:
         print("Everything stays up until Ctrl-C.", flush=True)
         with suppress(asyncio.CancelledError):
             await asyncio.Event().wait()

@@ -123,6 +123,7 @@ class System:
         write_pid(self.home, leftovers.SUPERVISOR, os.getpid())
         self._installation = opened(self.home, self.broker_kind)
         servers = self._start_servers()
+        self._check_wanted()
         for program in programs(self.home, self.installation, servers, self._overrides, self._parent):
             self._keepers[program.name] = Keeper(program, self.home, self._write_facts)
             self._keepers[program.name].start()
@@ -195,10 +196,15 @@ class System:
         deadline = time.monotonic() + seconds
         waiting = {name: self._keepers[name].restarts for name in names or tuple(self._keepers)}
         while waiting:
+            self._check_wanted()
             for name, restarts in tuple(waiting.items()):
                 if self._is_ready(self._keepers[name], restarts, late=time.monotonic() > deadline):
                     del waiting[name]
             time.sleep(LOOK_SECONDS)
+
+    def _check_wanted(self) -> None:
+        if self._stopped.is_set():
+            raise NotReady("stopped before it was ready")
 
     def _is_ready(self, keeper: Keeper, restarts: int, *, late: bool) -> bool:
         """Raises NotReady when it is late, or there is no hope."""
@@ -208,7 +214,7 @@ class System:
             return True
         if keeper.last_exit == EXIT_UNSAFE or keeper.restarts - restarts >= FALLS_MAX:
             raise NotReady(f"{name} ends again and again, exit code {keeper.last_exit}\n{keeper.log_tail()}")
-        if late or self._stopped.is_set():
+        if late:
             raise NotReady(f"{name} was not ready in time; it says {answer.words}\n{keeper.log_tail()}")
         return False
 

@@ -1,12 +1,10 @@
 """docs/guides/up.md, word for word: its shell blocks take a transfer from quote to payout, by HTTP and by Kafka."""
 
-import asyncio
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -63,19 +61,3 @@ def test_the_guide_s_words_take_a_transfer_to_its_payout_over_kafka(system: Syst
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("PAYOUT_COMPLETED") >= 2
     assert "ce_type=corridor.transfer.payout_completed.v1" in done.stdout
-
-
-def test_a_system_in_the_foreground_stops_while_it_is_starting(tmp_path: Path) -> None:
-    """Whoever holds it may give up at any moment; nothing stays behind."""
-
-    async def give_up() -> None:
-        system = System(Home(tmp_path / "var"), broker.kind())
-        starting = asyncio.create_task(asyncio.to_thread(system.start))
-        await asyncio.sleep(2)
-        await asyncio.to_thread(system.stop)
-        with pytest.raises(Exception, match=r".+"):
-            await starting
-        assert not system.home.is_occupied()
-        assert list(system.home.pids.iterdir()) == []
-
-    asyncio.run(give_up())

@@ -17,8 +17,10 @@ import asyncpg
 import psutil
 import pytest
 
+from scripts.stack import broker
 from scripts.system import leftovers
 from scripts.system.home import ROOT, Home
+from scripts.system.system import NotReady, System
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.xdist_group("up")]
 
@@ -181,3 +183,19 @@ def test_a_service_that_cannot_start_is_named_with_its_last_words(tmp_path: Path
     assert "deposit_watcher ends again and again" in done.stdout
     assert "UNKNOWN_ROUTE_GRACE_SECONDS" in done.stdout
     assert ours(home) == []
+
+
+def test_a_system_in_the_foreground_stops_while_it_is_starting(tmp_path: Path) -> None:
+    """Whoever holds it may give up at any moment; nothing stays behind."""
+
+    async def give_up() -> None:
+        system = System(Home(tmp_path / "var"), broker.kind())
+        starting = asyncio.create_task(asyncio.to_thread(system.start))
+        await asyncio.sleep(2)
+        await asyncio.to_thread(system.stop)
+        with pytest.raises(NotReady):
+            await starting
+        assert not system.home.is_occupied()
+        assert list(system.home.pids.iterdir()) == []
+
+    asyncio.run(give_up())
