@@ -5,7 +5,7 @@ import hmac
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 from uuid import uuid4
@@ -15,7 +15,7 @@ import msgspec
 from scripts.bench.http import Door, Lost, Reply
 
 PATIENCE_SECONDS = 120.0
-PAUSES_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.5)
+PAUSES_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 AGAIN = frozenset({408, 425, 429})  # and everything from 500 on
 CORRIDOR, SEND_MINOR, SEND_CURRENCY = "GB-ET", 10_000, "GBP"
 
@@ -117,7 +117,7 @@ class Client:
             for number in range(1_000_000):
                 try:
                     reply = await self._door.ask(method, path, body, headers())
-                    if reply.status < 500 and reply.status not in AGAIN:
+                    if _final(reply.status):
                         return reply
                     why = f"{what} {reply.status}"
                 except Lost as lost:
@@ -145,6 +145,19 @@ class Client:
         body = _encode(content)
         return _good(await self.insist("POST", path, body, lambda: self._signature(body)))
 
+    async def _all(self, ask: Callable[[], Awaitable[bytes]]) -> list[Result]:
+        """A bulk request until none of its items says "later". Raises Refused, NotAnswered."""
+        until = time.monotonic() + self._patience
+        while True:
+            results = _results(await ask()).results
+            later = Counter(each.status for each in results if not _final(each.status))
+            if not later:
+                return results
+            self._count(f"items {dict(later)}")
+            if time.monotonic() > until:
+                raise NotAnswered(f"items {dict(later)}")
+            await asyncio.sleep(PAUSES_SECONDS[-1])
+
     def _signature(self, body: bytes) -> str:
         at = str(int(time.time()))
         mac = hmac.digest(self._webhook["secret"].encode(), at.encode() + b"." + body, "sha256").hex()
@@ -169,19 +182,14 @@ class Client:
 
     async def quotes(self, count: int, key: str) -> list[Result]:
         content = {"quotes": [_wish() for _ in range(count)]}
-        return _results(await self._post("/v1/quotes/batch", content, key)).results
+        return await self._all(lambda: self._post("/v1/quotes/batch", content, key))
 
     async def transfer(self, quote_id: str, pair: Pair, key: str) -> Body:
         return _body(await self._post("/v1/transfers", _order(quote_id, pair), key))
 
     async def transfers(self, quote_ids: Sequence[str], pair: Pair, key: str) -> list[Result]:
         content = {"transfers": [_order(quote_id, pair) for quote_id in quote_ids]}
-        return _results(await self._post("/v1/transfers/batch", content, key)).results
-
-    async def get_transfer(self, transfer_id: str) -> Body:
-        """As it stands."""
-        headers = self._tokens["customer"]
-        return _body(_good(await self.insist("GET", f"/v1/transfers/{transfer_id}", b"", lambda: headers)))
+        return await self._all(lambda: self._post("/v1/transfers/batch", content, key))
 
     # -- what a partner bank does
 
@@ -189,7 +197,8 @@ class Client:
         return _body(await self._report("/v1/webhooks/deposit", report(reference, transfer)))
 
     async def deposits(self, reports: Sequence[Mapping[str, Any]]) -> list[Result]:
-        return _results(await self._report("/v1/webhooks/deposit/batch", {"deposits": list(reports)})).results
+        content = {"deposits": list(reports)}
+        return await self._all(lambda: self._report("/v1/webhooks/deposit/batch", content))
 
     def close(self) -> None:
         self._door.close()
@@ -212,6 +221,11 @@ def _wish() -> dict[str, Any]:
 
 def _order(quote_id: str, pair: Pair) -> dict[str, str]:
     return {"quote_id": quote_id, "sender_id": pair.sender_id, "receiver_id": pair.receiver_id}
+
+
+def _final(status: int) -> bool:
+    """Whether asking again would bring the same."""
+    return status < 500 and status not in AGAIN
 
 
 def _good(reply: Reply) -> bytes:

@@ -24,11 +24,13 @@ from services.kernel.bus import KafkaPublisher, KafkaSubscription
 from services.kernel.consumer import Consumer
 from services.kernel.decider import Ask, Meta, Unit
 from services.kernel.engine import Engine, Units
-from services.kernel.event_store import PostgresOutbox, PostgresStore, connector
+from services.kernel.event_store import PostgresStore, connector
+from services.kernel.ids import new_id
 from services.kernel.money import Money, Rate, iso4217
+from services.kernel.outbox import PostgresOutbox
 from services.kernel.projector import Projector
 from services.kernel.relay import Relay
-from services.kernel.service import fatal, new_id
+from services.kernel.service import fatal
 from services.quote.adapters import corridors
 from services.quote.domain import CreateQuote, Offer, price
 from services.quote.handlers import decider

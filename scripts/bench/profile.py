@@ -19,7 +19,7 @@ def start(pids: Mapping[str, int], directory: Path, seconds: float) -> list[str]
     if spy is None:
         return ["no profile: py-spy is not installed (pip install py-spy)"]
     for name in (*SERVICES, SANDBOX):
-        argv = [spy, "record", "-p", str(pids[name]), "-d", str(int(seconds)), "-r", str(HERTZ), "-f", "raw"]
+        argv = [spy, "record", "-p", str(pids[name]), "-d", str(int(seconds)), "-r", str(HERTZ), "--gil", "-f", "raw"]
         subprocess.Popen(
             [*argv, "-o", str(path_of(directory, name))], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
