@@ -210,7 +210,8 @@ class System:
         """Raises NotReady when it is late, or there is no hope."""
         name, answer = keeper.program.name, probe(keeper.program)
         if answer.ready:
-            self._say(f"{name} is ready at {keeper.program.url}")
+            if self._facts is None:  # coming up; later on whoever has killed it will say more
+                self._say(f"{name} is ready at {keeper.program.url}")
             return True
         if keeper.last_exit == EXIT_UNSAFE or keeper.restarts - restarts >= FALLS_MAX:
             raise NotReady(f"{name} ends again and again, exit code {keeper.last_exit}\n{keeper.log_tail()}")
