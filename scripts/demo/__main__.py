@@ -172,4 +172,7 @@ def _last_line(report: dict[str, Any], home: Home) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # before the story has begun: nothing runs yet
+        sys.exit(130)
