@@ -18,13 +18,15 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import aiohttp
+from aiokafka.errors import KafkaError
 from rich.console import Console
 
 from scripts.bench.client import Client, Facts
 from scripts.chaos.judge import Verdict, judge
 from scripts.chaos.killer import Killer, victims
 from scripts.chaos.load import Load, Log
-from scripts.chaos.watch import Watch
+from scripts.chaos.watch import GONE, Watch
 from scripts.demo import evidence
 from scripts.stack import broker
 from scripts.system import leftovers
@@ -33,6 +35,7 @@ from scripts.system.system import System, as_json
 
 DRAIN_SECONDS_MAX = 100.0  # above a side effect's lease of 90 s, which a killed worker leaves behind
 JUDGE_SECONDS = 30.0
+EVIDENCE_SECONDS_MAX = 60.0
 REST_SECONDS = 0.5
 ANSWER_SECONDS = 10.0  # the clients' patience with one answer, before they ask again
 # All deadlines are configuration; these are short so that what a kill has left in doubt is cleared up within the bound.
@@ -174,9 +177,14 @@ class Chaos:
 
     async def _judge(self, kills: int) -> Verdict:
         facts = self.facts
-        seen = await evidence.collect(
-            facts.sandbox_url, facts.kafka_bootstrap, facts.oncall_database_url, self.log.path
-        )
+        where = (facts.sandbox_url, facts.kafka_bootstrap, facts.oncall_database_url)
+        try:
+            async with asyncio.timeout(EVIDENCE_SECONDS_MAX):
+                seen = await evidence.collect(*where, self.log.path)
+        except (*GONE, KafkaError, aiohttp.ClientError, evidence.EvidenceMissing) as trouble:
+            return Verdict(
+                faults={"evidence_missing": [f"{type(trouble).__name__}: {trouble}"]}, counts=self.log.counts
+            )
         return await asyncio.to_thread(judge, seen, kills)
 
 
