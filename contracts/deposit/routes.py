@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from services.kernel.decider import derive
+from services.kernel.ids import derive
 
 REFERENCE_LENGTH = 21  # the most that ISO 11649 allows after RF and the check digits: 108 bits in base 36
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"

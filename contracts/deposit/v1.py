@@ -72,7 +72,7 @@ class DepositMismatched:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DepositReferenceMismatched:
-    """A partner used a reference again for other content (`webhook/reference-mismatch`). No money effect; a person looks."""
+    """A reference was used again for other content (`webhook/reference-mismatch`). No money moves; a person looks."""
 
     type: ClassVar[str] = "corridor.deposit.reference_mismatched.v1"
     route_id: UUID

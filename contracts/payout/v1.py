@@ -91,7 +91,7 @@ class PayoutRefused:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PayoutUnknown:
-    """Timeout, reset, 5xx, malformed answer, lease gone: money may have left. Asked by our reference, never resent blind."""
+    """Timeout, reset, 5xx, malformed answer, lease gone: money may have left. Asked by our reference, never resent."""
 
     type: ClassVar[str] = "corridor.payout.unknown.v1"
     payout_id: UUID
@@ -104,7 +104,7 @@ class PayoutUnknown:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PayoutNotKnownToPartner:
-    """Asked after the partner's own settling delay, the partner does not know our reference: it may be sent, same key."""
+    """Asked after its own settling delay, the partner does not know our reference: it may be sent, same key."""
 
     type: ClassVar[str] = "corridor.payout.not_known_to_partner.v1"
     payout_id: UUID

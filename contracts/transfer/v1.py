@@ -80,7 +80,7 @@ class FundingConfirmed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LateFundingRecorded:
-    """Money was confirmed for a transfer that had ended. It stays in suspense for a person; the transfer stays ended."""
+    """Money was confirmed for an ended transfer. It waits in suspense for a person; the transfer stays ended."""
 
     type: ClassVar[str] = "corridor.transfer.late_funding_recorded.v1"
     transfer_id: UUID

@@ -48,7 +48,7 @@ from contracts.transfer.v1 import (
     TransferOpened,
     TransferOverdue,
 )
-from services.kernel.decider import derive
+from services.kernel.ids import derive
 from services.kernel.money import Money, Rate, iso4217
 from services.kernel.sealed import Sealed
 

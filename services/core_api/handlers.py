@@ -7,7 +7,8 @@ from uuid import UUID
 from contracts.customer.v1 import UserRegistered
 from contracts.upcasts import UPCASTS
 from services.core_api.domain import profiles, users
-from services.kernel.decider import Ask, Claim, Decider, derive
+from services.kernel.decider import Ask, Claim, Decider
+from services.kernel.ids import derive
 
 
 def user_id(tenant: str, login_digest: str) -> UUID:
@@ -36,6 +37,7 @@ USER: Decider[users.User, users.UserCommand, UserRegistered] = Decider(
     events=users.EVENTS,
     stages=users.STAGES,
     correlate=_user_of,
+    upcasts=UPCASTS,
 )
 PROFILE: Decider[profiles.Profile, profiles.ProfileCommand, profiles.ProfileEvent] = Decider(
     category="profile",
@@ -45,5 +47,6 @@ PROFILE: Decider[profiles.Profile, profiles.ProfileCommand, profiles.ProfileEven
     events=profiles.EVENTS,
     stages=profiles.STAGES,
     correlate=_profile_of,
+    upcasts=UPCASTS,
 )
 DECIDERS = (USER, PROFILE)

@@ -1,6 +1,6 @@
 """All SQL of account, entry, posting and balance. Only the ledger registers it.
 
-The write is four parts of the engine's one statement (event_store.Part). An entry and its lines are in the same
+The write is four parts of the engine's one statement (parts.Part). An entry and its lines are in the same
 statement as the event that says so, and a balance is touched once for each account and batch, in account order.
 """
 
@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
-from services.kernel.event_store import Part
 from services.kernel.money import Money
+from services.kernel.parts import Part
 from services.kernel.store import Write
 
 

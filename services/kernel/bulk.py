@@ -20,7 +20,7 @@ def answering(made: Callable[[Outcome], Answer]) -> Callable[[Outcome], Answer]:
 
 
 async def commit(commands: GroupCommit, units: Sequence[Unit]) -> list[Outcome]:
-    """Submit through group commit and count what became of the request keys. Raises Problem 503 when the queue is full."""
+    """Submit through group commit and count what became of the request keys. Raises Problem 503 on a full queue."""
     try:
         outcomes = await commands.submit(units)
     except Overloaded:

@@ -1,4 +1,4 @@
-"""Kafka: FastStream wires the consumer, the relay uses the aiokafka producer directly. Every default that loses messages is off."""
+"""Kafka: FastStream wires the consumer, the relay uses aiokafka's producer. No default that loses messages is left."""
 
 from __future__ import annotations
 
@@ -15,23 +15,22 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 
-from services.kernel.consumer import Consumer, Record
+from services.kernel.consumer import Consumer
 from services.kernel.envelope import StoredEvent, headers_of
 from services.kernel.partition import partition_of
+from services.kernel.poll import Record
 from services.kernel.store import Partition
 
 BATCH_BYTES = 512 * 1024
 RECORD_BYTES_MAX = 1000 * 1024  # the topics take 1 MiB; aiokafka takes a first record of any size into a batch
 POLL_RECORDS_MAX = 500
 SILENCE_SECONDS_MAX = 30.0  # without a poll the process ends: aiokafka may never recover (its issues 376, 847)
-SHORT_FETCH_SECONDS, PACE_SECONDS = (
-    0.1,
-    0.04,
-)  # an empty fetch that came back sooner than the first rests for the second
+SHORT_FETCH_SECONDS = 0.1  # an empty fetch that came back sooner than this
+PACE_SECONDS = 0.04  # rests for this
 AWAY_SECONDS = 0.5  # between two tries for a broker that is away
 HINT_SECONDS = 1.0  # Kafka hears of our positions this often; they are only a hint for lag displays
-# Members that died unseen are waited for this long when others join. It must stay below the client's request time-out: a
-# JoinGroup that is given up leaves one more member behind that will never answer, and the group never settles.
+# Members that died unseen are waited for this long when others join. It must stay below the client's request time-out:
+# a JoinGroup that is given up leaves one more member behind that will never answer, and the group never settles.
 REBALANCE_MS, REQUEST_MS = 8_000, 30_000
 Handle = Callable[[Sequence[Record]], Awaitable[None]]
 
@@ -66,11 +65,12 @@ class KafkaPublisher:
         while True:
             try:
                 await self.start()
-                return
             except (KafkaError, OSError) as error:
                 _log.warning("kafka is away: %s", error)
                 await self.stop()
                 await asyncio.sleep(AWAY_SECONDS)
+            else:
+                return
 
     async def publish(self, events: Sequence[StoredEvent]) -> list[int]:
         """Fill a batch per partition, in order; wait for all acknowledgements."""
@@ -190,7 +190,7 @@ class KafkaSubscription:
             try:
                 await self._broker.start()
                 break
-            except Exception as error:  # the broker is away: HTTP goes on, readiness says so
+            except Exception as error:  # noqa: BLE001 - the broker is away: HTTP goes on, readiness says so
                 _log.warning("kafka is away: %s", error)
                 await self._broker.stop()
                 await asyncio.sleep(AWAY_SECONDS)
@@ -230,7 +230,7 @@ class KafkaSubscription:
             return
         try:
             await self._client().commit({TopicPartition(*at): offset for at, offset in hints.items()})
-        except Exception as error:  # only a hint; a rebalance may refuse it
+        except Exception as error:  # noqa: BLE001 - only a hint; a rebalance may refuse it
             _log.debug("hint refused: %s", error)
 
     def _client(self) -> AIOKafkaConsumer:

@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
-from services.kernel.ids import derive as derive
+from services.kernel.ids import derive
 from services.kernel.rejected import Rejected
 from services.kernel.value import value
 
 State = TypeVar("State")
 Command = TypeVar("Command")
 Event = TypeVar("Event")
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -140,7 +141,7 @@ class SideEffect:
 
 @value
 class EffectDone:
-    """A side effect that this unit finishes, or puts off by `again_after` seconds; `fence` is the number of its lease."""
+    """A side effect that this unit finishes, or puts off by `again_after` seconds; `fence` is its lease's number."""
 
     effect_id: UUID
     fence: int
@@ -187,7 +188,8 @@ class Decider(Generic[State, Command, Event]):
     key_of: Callable[[Any], UUID] | None = None
     correlate: Callable[[Any], UUID | None] | None = None
     wake: Callable[[str, UUID], Any] | None = None  # the command that a due wake of that name asks of the stream
-    upcasts: Mapping[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]] = field(default_factory=dict)  # at read
+    # at read: an old type -> the next type, and how
+    upcasts: Mapping[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]] = field(default_factory=dict)
 
 
 @value

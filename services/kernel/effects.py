@@ -1,7 +1,7 @@
 """Side effects: the only timer, and the only way out. Intent, call, outcome; the queue is no truth, the stream is.
 
-A wake asks its stream; one that has become stale decides nothing. A call writes its intent, calls in bulk outside of any
-transaction, and writes an outcome for each. What is due is leased; a zombie's fence number is refused by the engine.
+A wake asks its stream; one that has become stale decides nothing. A call writes its intent, calls in bulk outside of
+any transaction, and writes an outcome for each. What is due is leased; the engine refuses a zombie's fence number.
 """
 
 from __future__ import annotations

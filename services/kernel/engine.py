@@ -1,7 +1,7 @@
 """The engine: a batch of asks in, one read, pure decisions, one write, answers out. The only way an event is written.
 
-HTTP, Kafka, workers and the command line differ only in their intake: how they name what must be read, how they make units
-of it, and what else (positions, parked records) belongs into the same write.
+HTTP, Kafka, workers and the command line differ only in their intake: how they name what must be read, how they make
+units of it, and what else (positions, parked records) belongs into the same write.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from services.kernel.decider import (
     Seen,
     SideEffect,
     Unit,
-    derive,
 )
+from services.kernel.ids import derive
 from services.kernel.rejected import Rejected
 from services.kernel.store import (
     Conflict,
@@ -57,7 +57,7 @@ Decide = Callable[[Unit], Outcome]
 
 
 class Intake(Protocol):
-    """One way in. It may look at what was found before it asks, and adds its own rows (fences, cursors) to the write."""
+    """One way in. It may look at what was found before it asks, and adds rows of its own (fences, cursors)."""
 
     def wanted(self) -> Wanted:
         """What must be locked and read, for every attempt anew."""
@@ -136,7 +136,7 @@ class Unfoldable:
 
 
 class Engine:
-    """Runs batches of one service against a store. Deciders and ids come in; nothing here reads a clock for a decision."""
+    """Runs batches of one service against a store. Deciders and ids come in; no decision reads a clock."""
 
     def __init__(
         self,
@@ -166,10 +166,10 @@ class Engine:
         self._retried = retried
 
     async def run(self, intake: Intake) -> list[Outcome]:
-        """Decide and write all of it, or raise: Fenced and ContentRefused are the intake's to handle, Unavailable everybody's.
+        """Decide and write all of it. Raises Fenced and ContentRefused for the intake, Unavailable for whoever asked.
 
-        Answers are given only for the attempt that was committed. When the answer of a commit was lost, the next attempt
-        looks, under the same locks, for an event of the earlier one.
+        Answers are given only for the attempt that was committed. When the answer of a commit was lost, the next
+        attempt looks, under the same locks, for an event of the earlier one.
         """
         started = time.monotonic()
         attempts: dict[UUID, tuple[list[Outcome], Write]] = {}  # those whose commit may have happened
@@ -214,7 +214,7 @@ class Engine:
                 events = await transaction.events(head.stream_id)
                 try:
                     anew[head.stream_id] = self._fold(decider, events)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - a stream that cannot be folded is refused alone
                     anew[head.stream_id] = Unfoldable(error)
         return anew
 
@@ -320,7 +320,7 @@ class Batch:
             self._encode(overlay)
         except Rejected as refusal:
             return self._settled(unit, Outcome(refusal=refusal), None)
-        except Exception as error:  # the unit's own bug: its neighbours go on
+        except Exception as error:  # noqa: BLE001 - the unit's own bug: its neighbours go on
             return Outcome(error=error)
         return self._settled(unit, Outcome(tuple(overlay.events), heads), overlay)
 
@@ -341,7 +341,7 @@ class Batch:
         try:
             answer = unit.answer(outcome) if unit.answer else None
             verdict = unit.verdict(outcome) if unit.verdict else None
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as above: nothing of the unit was taken yet
             return Outcome(error=error)
         if overlay is not None:
             self._take(overlay)

@@ -1,4 +1,4 @@
-"""CloudEvents 1.0 in Kafka's binary mode: the value is `data`, the headers carry the rest of the stored row, byte for byte.
+"""CloudEvents 1.0 in Kafka's binary mode: the value is `data`, the headers are the rest of the row, byte for byte.
 
 So the event table can be rebuilt from the topic and the topic from the table.
 """

@@ -1,4 +1,4 @@
-"""Group commit: the asks that arrive while the last transaction commits form the next batch. Nobody waits on a timer."""
+"""Group commit: the asks that arrive while the last transaction commits form the next batch. Nobody waits for time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class GroupCommit:
         self._wake = asyncio.Event()
 
     async def submit(self, units: Sequence[Unit]) -> list[Outcome]:
-        """The outcomes, after their commits. Raises Overloaded, Unavailable, or the error of a broken unit's database row."""
+        """The outcomes, after their commits. Raises Overloaded, Unavailable, or the error of a unit's database row."""
         if len(self._queue) + len(units) > QUEUE_UNITS_MAX:
             raise Overloaded
         loop = asyncio.get_running_loop()
@@ -59,7 +59,7 @@ class GroupCommit:
             await self._halve(taken, refused)
         except Unavailable as away:
             _fail(taken, away)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it belongs to whoever asked; the loop goes on
             _fail(taken, error)
         else:
             for (_, future), outcome in zip(taken, outcomes, strict=True):

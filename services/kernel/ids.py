@@ -1,7 +1,7 @@
 """Ids: derived by uuid5 from one namespace, or UUIDv7 where nothing derives them.
 
-They are made as asyncpg's UUID, a subclass of the standard one in C: the same value, a tenth of the time, and the kernel
-makes several for each event.
+They are made as asyncpg's UUID, a subclass of the standard one in C: the same value, a tenth of the time, and the
+kernel makes several for each event.
 """
 
 from __future__ import annotations
@@ -10,26 +10,27 @@ from hashlib import sha1
 from uuid import UUID
 
 import uuid_utils
-from asyncpg.pgproto.pgproto import UUID as FastUUID
+from asyncpg.pgproto import pgproto
 
 NAMESPACE = UUID("5f1f9c1e-6f3c-5b57-9d0f-0f2a3c1b7a10")  # uuid5 root of every derived id; changing it doubles money
 _ROOT = NAMESPACE.bytes
+_FastUUID = pgproto.UUID
 
 
 def derive(*parts: object) -> UUID:
-    """The id that follows from `parts`: the same parts give the same id in every process, for ever (RFC 9562, version 5)."""
+    """The id that follows from `parts`: the same parts, the same id, in any process, for ever (RFC 9562, version 5)."""
     name = "\x1f".join([part if type(part) is str else str(part) for part in parts])
     digest = bytearray(sha1(_ROOT + name.encode(), usedforsecurity=False).digest()[:16])
     digest[6] = digest[6] & 0x0F | 0x50
     digest[8] = digest[8] & 0x3F | 0x80
-    return FastUUID(bytes(digest))
+    return _FastUUID(bytes(digest))
 
 
 def new_id() -> UUID:
     """A UUIDv7: ids of events ascend in time, which keeps their index warm."""
-    return FastUUID(uuid_utils.uuid7().bytes)
+    return _FastUUID(uuid_utils.uuid7().bytes)
 
 
 def uuid_of(text: str) -> UUID:
     """The UUID that `text` spells. Raises ValueError."""
-    return FastUUID(text)
+    return _FastUUID(text)

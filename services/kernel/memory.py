@@ -18,10 +18,11 @@ from typing import Any
 from uuid import UUID
 
 from services.kernel.codec import EVENT_BYTES_MAX, decode_meta
-from services.kernel.consumer import Consumer, Record
+from services.kernel.consumer import Consumer
 from services.kernel.decider import Due, Owner
 from services.kernel.envelope import Headers, StoredEvent, headers_of
 from services.kernel.partition import partition_of
+from services.kernel.poll import Record
 from services.kernel.store import (
     ClaimKey,
     Conflict,

@@ -1,4 +1,4 @@
-"""Money is an int of minor units with its ISO 4217 code; a rate is a decimal with a direction and a publisher. No float.
+"""Money is an int of minor units with its ISO 4217 code; a rate is a decimal with direction and publisher. No float.
 
 Exponents come from the ISO 4217 list as published (package `iso4217`): ETB 2, XOF 0, JPY 0, KWD 3.
 """

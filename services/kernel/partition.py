@@ -1,4 +1,4 @@
-"""Which partition a key belongs to: murmur2 as Java's client computes it, in our code, so that every producer agrees."""
+"""Which partition a key belongs to: murmur2 as Java's client computes it, in our code, so that all producers agree."""
 
 from __future__ import annotations
 

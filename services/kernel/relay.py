@@ -57,7 +57,7 @@ class Relay:
 
     async def run(self) -> None:
         """Lead when nobody else does, then relay until something fails; failing ends the process."""
-        while not await self._outbox.lead():
+        while not await self._outbox.lead():  # noqa: ASYNC110 - another process ends; nothing tells us
             await asyncio.sleep(LEAD_SECONDS)
         while True:
             self._wake.clear()

@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from services.kernel import metrics
@@ -18,10 +19,12 @@ from services.kernel.consumer import Consumer, Inbox
 from services.kernel.decider import Call, Decider
 from services.kernel.effects import Worker
 from services.kernel.engine import Engine
-from services.kernel.event_store import Part, PostgresOutbox, PostgresStore, connector
+from services.kernel.event_store import PostgresStore, connector
 from services.kernel.group_commit import GroupCommit
 from services.kernel.health import Check, Health
-from services.kernel.ids import new_id as new_id
+from services.kernel.ids import new_id
+from services.kernel.outbox import PostgresOutbox
+from services.kernel.parts import Part
 from services.kernel.projector import Projection, Projector, live_version
 from services.kernel.relay import SEND_SECONDS_MAX, Relay
 from services.kernel.settings import Kernel
@@ -114,11 +117,10 @@ class Runtime:
         """Everything that runs beside HTTP; a task that ends takes the process down."""
         found: list[Task] = [("commands", self.commands.run), ("relay", self._relay), ("backlog", self._gauge)]
         for kind, worker in self.workers.items():
-            found.append((f"worker-{kind}", lambda worker=worker, kind=kind: worker.run(kind)))  # type: ignore[misc]
+            found.append((f"worker-{kind}", partial(worker.run, kind)))
         if self.service.inbox is not None:
             found.append(("consumer", lambda: self._consume(self.service.inbox, self.engine("consumer"))))
-        for projection in self.service.projections:
-            found.append((f"projector-{projection.name}", lambda projection=projection: self._project(projection)))  # type: ignore[misc]
+        found.extend((f"projector-{each.name}", partial(self._project, each)) for each in self.service.projections)
         return found
 
     async def _relay(self) -> None:
@@ -184,7 +186,8 @@ class Runtime:
 SCHEMA_HEAD = "0002"  # the newest migration; a test compares it with alembic's head
 BACKLOG = """SELECT (SELECT count(*) FROM outbox),
                     coalesce((SELECT extract(epoch FROM now() - e.recorded_at)::float8
-                              FROM (SELECT global_seq FROM outbox ORDER BY global_seq LIMIT 1) o JOIN event e USING (global_seq)), 0),
+                              FROM (SELECT global_seq FROM outbox ORDER BY global_seq LIMIT 1) o
+                              JOIN event e USING (global_seq)), 0),
                     (SELECT count(*) FROM stream_cursor WHERE parked)"""
 
 

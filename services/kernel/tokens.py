@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import jwt
 from jwt.warnings import InsecureKeyLengthWarning
 
-from services.kernel.decider import derive
+from services.kernel.ids import derive
 from services.kernel.problem import Problem
 from services.kernel.settings import Kernel, Secret
 from services.kernel.strict_json import PLAIN_UUID

@@ -1,4 +1,4 @@
-"""`X-Webhook-Signature`: who sent these bytes, and when. HTTP and Kafka are judged by the same code, before any parsing.
+"""`X-Webhook-Signature`: who sent these bytes, and when. HTTP and Kafka are judged by the same code, before parsing.
 
 X-Webhook-Signature: t=<unix seconds>,kid=<key id>,v1=<hex HMAC-SHA256(secret, "<t>." + raw body)>
 """

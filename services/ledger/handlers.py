@@ -12,7 +12,8 @@ from contracts.ledger.v1 import EVENTS, EntryPosted, LedgerEvent
 from contracts.payout.v1 import PayoutConfirmed
 from contracts.transfer.v1 import FundingConfirmed, PayoutInitiated
 from contracts.upcasts import UPCASTS
-from services.kernel.decider import Ask, Cause, Consumes, Decider, derive
+from services.kernel.decider import Ask, Cause, Consumes, Decider
+from services.kernel.ids import derive
 from services.kernel.money import Money, zero
 from services.ledger.domain import STAGES, Entry, PostEntry, decide, evolve, lines
 

@@ -18,7 +18,8 @@ from services.kernel.codec import EventCodec
 from services.kernel.consumer import Inbox
 from services.kernel.decider import Call
 from services.kernel.http import create_app
-from services.kernel.service import Runtime, Service, new_id
+from services.kernel.ids import new_id
+from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, Secret, SharedKey, Var, is_key_32, load_or_exit
 from services.kernel.tokens import Tokens
 from services.kernel.vault import Vault

@@ -20,7 +20,8 @@ from contracts.payout.v1 import (
 )
 from contracts.transfer.v1 import FundingConfirmed
 from contracts.upcasts import UPCASTS
-from services.kernel.decider import Again, Ask, Cause, Consumes, Decider, Due, Head, Outcome, SideEffect, derive
+from services.kernel.decider import Again, Ask, Cause, Consumes, Decider, Due, Head, Outcome, SideEffect
+from services.kernel.ids import derive
 from services.payout_orchestrator.domain.commands import (
     COMMANDS,
     BeginAsk,

@@ -98,4 +98,7 @@ class Opener(Protocol):
     """Reads sealed values, with the keys of the vault."""
 
     async def open_many(self, sealed: list[tuple[Sealed, str]]) -> Sequence[str | None]:
-        """The text of each (box, field it was sealed for), in order; None when the person's key was destroyed. Raises CannotOpen."""
+        """The text of each (box, field it was sealed for), in order; None when the person's key was destroyed.
+
+        Raises CannotOpen.
+        """

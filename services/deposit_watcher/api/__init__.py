@@ -1,4 +1,4 @@
-"""HTTP in front of the deposit domain, and the reader of the partners' topic. Judges, calls, answers; decides nothing."""
+"""HTTP in front of the deposit domain, and the reader of the partners' topic. Judges, calls, answers; never decides."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from services.deposit_watcher.domain.states import Mismatched, Unexpected, Unmat
 from services.kernel import tracing
 from services.kernel.bulk import commit, commit_items
 from services.kernel.codec import encode
-from services.kernel.consumer import Record
-from services.kernel.decider import Unit, derive
+from services.kernel.decider import Unit
 from services.kernel.engine import Engine
 from services.kernel.group_commit import GroupCommit
 from services.kernel.http import Reply, reply
+from services.kernel.ids import derive
+from services.kernel.poll import Record
 from services.kernel.rejected import NotFound
 from services.kernel.routing import BULK_BYTES_MAX, WEBHOOK_BYTES_MAX, Request, Router
 from services.kernel.strict_json import read_uuid

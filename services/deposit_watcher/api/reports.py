@@ -20,7 +20,8 @@ from services.deposit_watcher.handlers import observe
 from services.kernel import metrics
 from services.kernel.bulk import ITEMS_MAX
 from services.kernel.codec import encode
-from services.kernel.decider import Answer, Arrival, Meta, Outcome, Unit, derive
+from services.kernel.decider import Answer, Arrival, Meta, Outcome, Unit
+from services.kernel.ids import derive
 from services.kernel.money import Money, iso4217
 from services.kernel.problem import Problem, problem
 from services.kernel.rejected import Rejected

@@ -1,4 +1,4 @@
-"""Runs the migrations on asyncpg, one runner at a time: a second one waits for the lock and then finds nothing to do."""
+"""Runs the migrations on asyncpg, one runner at a time: a second one waits for the lock, then finds nothing to do."""
 
 import asyncio
 import os

@@ -28,9 +28,11 @@ def script(sql: str) -> None:
 
 def in_schema(schema: str, *sql: str) -> None:
     """Run scripts as the owner, with unqualified names meaning this schema."""
-    script(
-        f"SET LOCAL ROLE {OWNER}; SET LOCAL search_path = {schema}; {' '.join(sql)} RESET ROLE; SET LOCAL search_path = public;"
-    )
+    script(f"""SET LOCAL ROLE {OWNER};
+        SET LOCAL search_path = {schema};
+        {" ".join(sql)}
+        RESET ROLE;
+        SET LOCAL search_path = public;""")
 
 
 def file(path: str) -> str:
@@ -40,6 +42,7 @@ def file(path: str) -> str:
 
 def role(name: str, options: str) -> None:
     """Make a role unless the cluster has it: roles are shared by all databases of a cluster."""
-    script(f"""DO $$ BEGIN
+    made = f"""DO $$ BEGIN
         IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '{name}') THEN CREATE ROLE {name} {options}; END IF;
-    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;""")
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;"""  # noqa: S608 - our own names
+    script(made)

@@ -1,4 +1,4 @@
-"""A rate feed over HTTP: fetched in the background, so that a quote never waits for it; its age is judged by the domain.
+"""A rate feed over HTTP: fetched in the background, so that no quote waits for it; its age is judged by the domain.
 
 GET <url> -> {"publisher": str, "published_at": RFC 3339, "rates": [{"source", "target", "value": decimal text}]}
 """

@@ -61,7 +61,7 @@ def _terms(created: QuoteCreated) -> Terms:
 
 
 class OwnedPeople:
-    """The facts of profiles. A verdict that our table does not have yet is asked for as well: KYC may just have passed."""
+    """The facts of profiles. A verdict that our table does not have yet is asked for too: KYC may just have passed."""
 
     def __init__(self, store: PostgresStore, owner: Owner) -> None:
         self._store = store

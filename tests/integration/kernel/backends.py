@@ -12,8 +12,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from contracts.topics import TOPIC_CONFIG  # kept for ever: the clock of a test may be long ago
 from services.kernel.engine import Engine
-from services.kernel.event_store import PostgresOutbox, PostgresStore, connector
+from services.kernel.event_store import PostgresStore, connector
 from services.kernel.memory import MemoryOutbox, MemoryStore
+from services.kernel.outbox import PostgresOutbox
 from tests.support.builders import JAR, TOPIC
 from tests.support.fakes import Clock, until
 

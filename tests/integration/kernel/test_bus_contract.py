@@ -10,11 +10,11 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from services.kernel.bus import KafkaPublisher
-from services.kernel.consumer import Record
 from services.kernel.engine import Engine, Units
 from services.kernel.envelope import StoredEvent, envelope_of, headers_of
 from services.kernel.memory import MemoryBus, MemoryStore
 from services.kernel.partition import partition_of
+from services.kernel.poll import Record
 from tests.integration.kernel.backends import make_topic
 from tests.support.builders import JAR, TOPIC, Add, ask
 from tests.support.fakes import Clock

@@ -15,8 +15,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from services.kernel import relay as relays
 from services.kernel.engine import Units
 from services.kernel.envelope import envelope_of
-from services.kernel.event_store import PostgresOutbox, connector
+from services.kernel.event_store import connector
 from services.kernel.memory import MemoryBus
+from services.kernel.outbox import PostgresOutbox
 from services.kernel.relay import Relay
 from services.kernel.store import Wanted, Write
 from tests.integration.kernel.backends import Postgres, make_topic
@@ -67,7 +68,7 @@ async def test_when_the_leaders_connection_is_cut_the_second_leads_and_nothing_i
         await engine.run(Units([ask(one, Add(number))]))
         if number == 10:
             await postgres.fetch(f"SELECT pg_terminate_backend({_pid(first)})")
-    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)):
         await running[0]
     await until(lambda: _empty(postgres))
     running[1].cancel()

@@ -9,10 +9,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.kernel.consumer import PARKED_MIN, SUSPECT_TRIES_MAX, Consumer, Inbox, ParkingRate, Record
+from services.kernel.consumer import PARKED_MIN, SUSPECT_TRIES_MAX, Consumer, Inbox, ParkingRate
 from services.kernel.decider import Unit
 from services.kernel.engine import Engine, Units
 from services.kernel.memory import Fault, MemoryBus, MemoryStore, MemorySubscription
+from services.kernel.poll import Record
 from services.kernel.relay import Relay
 from services.kernel.store import Unavailable
 from tests.support.builders import EVENTS, JAR, MIRROR, TOPIC, Add, ask, inbox, name
@@ -258,14 +259,25 @@ async def test_an_event_that_lacks_what_handlers_need_parks_its_stream(missing: 
     assert world.position() == 1
 
 
-@pytest.mark.parametrize("kind", [b"corridor.jar.added.v2", b"corridor.jar.melted.v1"])
-async def test_a_newer_version_or_an_unknown_type_parks_its_stream(kind: bytes) -> None:
+async def test_another_version_of_a_type_that_we_know_parks_its_stream() -> None:
     world, one, two = World(), uuid4(), uuid4()
-    first, second = await world.publish(ask(one, Add(1)), ask(two, Add(2)))
-    world.bus.records[TOPIC, 0] = [forged(first, lambda fields: {**fields, "ce_type": kind}), second]
+    first, second, third = await world.publish(ask(one, Add(1)), ask(two, Add(2)), ask(one, Add(3)))
+    newer = forged(first, lambda fields: {**fields, "ce_type": b"corridor.jar.added.v2"})
+    world.bus.records[TOPIC, 0] = [newer, second, third]
     await (await world.consumer()).subscription.drain()
-    assert world.parked() == [(0, "UnknownEventType")]
-    assert world.numbers(two) == (2,)
+    assert world.parked() == [(0, "UnknownEventType"), (2, "Behind")]
+    assert (world.numbers(one), world.numbers(two)) == ((), (2,))
+
+
+async def test_a_type_that_no_version_of_ours_has_is_ignored_and_its_stream_goes_on() -> None:
+    world, one = World(), uuid4()
+    first, second = await world.publish(ask(one, Add(1)), ask(one, Add(2)))
+    melted = forged(first, lambda fields: {**fields, "ce_type": b"corridor.jar.melted.v1"})
+    world.bus.records[TOPIC, 0] = [melted, second]
+    await (await world.consumer()).subscription.drain()
+    assert world.parked() == []
+    assert world.counted == {"skipped": 1, "applied": 1}
+    assert world.numbers(one) == (2,)
 
 
 async def test_an_error_that_no_text_column_can_hold_is_parked_all_the_same() -> None:

@@ -42,11 +42,11 @@ def rate(source: Currency, target: Currency, value: Decimal) -> Rate:
 
 def major(money: Money) -> Fraction:
     """The amount in whole units, exact."""
-    return Fraction(money.minor, 10**exponent(money.currency))
+    return Fraction(money.minor, 10 ** exponent(money.currency))
 
 
 def smallest(currency: Currency) -> Fraction:
-    return Fraction(1, 10**exponent(currency))
+    return Fraction(1, 10 ** exponent(currency))
 
 
 def test_exponents_are_those_of_iso_4217() -> None:

@@ -15,7 +15,8 @@ from contracts.deposit.v1 import DepositObserved
 from contracts.ledger.v1 import EntryPosted, Posting
 from contracts.payout.v1 import PayoutConfirmed
 from contracts.transfer.v1 import FundingConfirmed, PayoutInitiated
-from services.kernel.decider import Ask, Cause, derive
+from services.kernel.decider import Ask, Cause
+from services.kernel.ids import derive
 from services.kernel.money import Money, iso4217
 from services.kernel.sealed import Sealed
 from services.ledger import domain as d

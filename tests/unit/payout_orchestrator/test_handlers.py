@@ -10,7 +10,8 @@ import pytest
 
 import services.payout_orchestrator.domain.commands as c
 from contracts.transfer.v1 import FundingConfirmed
-from services.kernel.decider import Again, Ask, Cause, Due, Head, Outcome, Recorded, SideEffect, derive
+from services.kernel.decider import Again, Ask, Cause, Due, Head, Outcome, Recorded, SideEffect
+from services.kernel.ids import derive
 from services.kernel.money import Money
 from services.kernel.sealed import Sealed
 from services.payout_orchestrator import handlers as h
@@ -181,7 +182,8 @@ async def test_names_are_opened_and_the_transfer_is_the_remittance_information()
     await h.SubmitPayout(partner, Vault()).call([(due(), head(*OUT))])
     assert partner.given == [
         p.Instruction(
-            payout_id=PAYOUT, amount=AMOUNT, creditor_name="open name as name", creditor_account="open account as account",
+            payout_id=PAYOUT, amount=AMOUNT,
+            creditor_name="open name as name", creditor_account="open account as account",
             remittance_information=str(TRANSFER),
         )
     ]  # fmt: skip

@@ -127,7 +127,7 @@ def test_every_offer_adds_up_and_rounds_in_our_favour(minor: int, value: Decimal
     assert offer.fee + offer.spread + offer.converted == offer.send
     assert offer.fee.minor == max(1_50, 1_00 + ceil(Fraction(minor, 100)))
     assert offer.spread.minor == ceil(Fraction(minor, 200))
-    assert offer.receive.minor == floor(offer.converted.minor * Fraction(value) * 10**exponent(target) / 100)
+    assert offer.receive.minor == floor(offer.converted.minor * Fraction(value) * 10 ** exponent(target) / 100)
 
 
 def test_limits_in_another_currency_are_never_compared() -> None:

@@ -7,12 +7,13 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-# What a service's role may do: append where the truth is, change where a queue or a position is. Never delete an event.
+# What a service's role may do: append where the truth is, change where a queue or a position is. No event is deleted.
 GRANTS = """
 GRANT USAGE ON SCHEMA {schema} TO {role}, {oncall};
 GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {oncall};
 GRANT SELECT, INSERT ON event, claim, request_key, raw_arrival TO {role};
-GRANT SELECT, INSERT, UPDATE ON stream_state, consumer_offset, stream_cursor, parked_event, projection_registry TO {role};
+GRANT SELECT, INSERT, UPDATE
+   ON stream_state, consumer_offset, stream_cursor, parked_event, projection_registry TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON outbox, side_effect TO {role};
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO {role};
 """
@@ -25,15 +26,17 @@ CREATE VIEW app.idempotency_keys AS {keys};
 GRANT USAGE ON SCHEMA app TO {oncall};
 GRANT SELECT ON ALL TABLES IN SCHEMA app TO {oncall};
 """
-KEYS = "SELECT '{schema}' AS service, tenant, principal, key, fingerprint, status, convert_from(answer, 'UTF8') AS answer, created_at, expires_at FROM {schema}.request_key"
+KEYS = """
+SELECT '{schema}' AS service, tenant, principal, key, fingerprint, status,
+       convert_from(answer, 'UTF8') AS answer, created_at, expires_at
+FROM {schema}.request_key"""
 
 
 def upgrade() -> None:
     role(OWNER, "NOLOGIN")
     role(ONCALL, "LOGIN")
-    script(
-        f"ALTER ROLE {ONCALL} SET default_transaction_read_only = on; ALTER ROLE {ONCALL} SET statement_timeout = '60s';"
-    )
+    script(f"""ALTER ROLE {ONCALL} SET default_transaction_read_only = on;
+        ALTER ROLE {ONCALL} SET statement_timeout = '60s';""")
     for schema in SCHEMAS.values():
         _schema(schema)
     in_schema("deposit", file("deposit_watcher/sql/waiting.sql"))
@@ -59,4 +62,6 @@ def _oncall(schema: str) -> str:
 
 def _vault_grants() -> str:
     writers, readers = "corridor_core, corridor_deposit", "corridor_core, corridor_deposit, corridor_payout"
-    return f"GRANT USAGE ON SCHEMA vault TO {readers}; GRANT SELECT ON vault.data_key TO {readers}; GRANT INSERT ON vault.data_key TO {writers};"
+    return f"""GRANT USAGE ON SCHEMA vault TO {readers};
+        GRANT SELECT ON vault.data_key TO {readers};
+        GRANT INSERT ON vault.data_key TO {writers};"""
