@@ -1,39 +1,32 @@
 """The system as an object: started, watched, killed in parts and stopped by whoever holds it. All calls block."""
 
 import asyncio
-import http.client
-import json
 import os
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any
 
-import asyncpg
-
-from scripts import migrate, topics
+from scripts import topics
 from scripts.stack import broker, postgres
 from scripts.stack.broker import Kind
 from scripts.stack.kafka_jars import MissingTool
-from scripts.stack.server import LOG_TAIL_BYTES, DidNotStart
+from scripts.stack.server import DidNotStart
 from scripts.system import leftovers
-from scripts.system.home import ROOT, Home, Occupied, write_json
+from scripts.system.calls import LoginFailed, log_in, probe, register
+from scripts.system.database import prepare_database
+from scripts.system.home import Home, Occupied, write_json
 from scripts.system.installation import ROLES, SANDBOX, USERS, Installation, Mismatched, PortTaken, opened
 from scripts.system.keeper import Keeper, ServerKeeper, write_pid
-from scripts.system.programs import Environment, Program, Servers, dsn_of, programs
+from scripts.system.programs import Environment, Servers, dsn_of, programs
 
-DATABASE = "corridor"
 READY_SECONDS = 90.0  # seconds on an idle machine; a busy one is waited for
-REGISTER_SECONDS = 60.0
 EXIT_UNSAFE = 2  # its settings: the next try would end the same
 FALLS_MAX = 5  # before it has ever been ready: then its log says why, and waiting longer does not help
 LOOK_SECONDS = 0.05
-ANSWER_SECONDS = 2.0
 TOKEN_SECONDS_MIN = 60
 HOUSEKEEPING_SECONDS = 10.0
 POSTGRES, BROKER = "postgres", "broker"
@@ -43,10 +36,6 @@ Say = Callable[[str], None]
 
 class NotReady(Exception):
     """A process did not become ready; carries its name and the end of its log."""
-
-
-class LoginFailed(Exception):
-    """A user of this installation could not be registered or log in."""
 
 
 # Why it may not start: each says so in a sentence that a person can act on.
@@ -293,88 +282,6 @@ def as_json(facts: Facts, processes: list[dict[str, Any]]) -> dict[str, Any]:
         "webhooks": [dict(key) for key in facts.webhooks],
         "processes": processes,
     }
-
-
-def prepare_database(administrator: str, installation: Installation) -> str:
-    """The administrator's DSN of our database: made, migrated, its roles with the passwords of this installation."""
-    dsn = administrator
-    if "DATABASE_URL" not in os.environ:  # one that was given is used as it is
-        asyncio.run(_make_database(administrator))
-        dsn = urlunsplit(urlsplit(administrator)._replace(path=f"/{DATABASE}"))
-    migrate.upgrade(dsn)
-    asyncio.run(_set_passwords(dsn, installation))
-    return dsn
-
-
-async def _make_database(dsn: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    try:
-        if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):
-            await connection.execute(f"CREATE DATABASE {DATABASE}")
-    finally:
-        await connection.close()
-
-
-async def _set_passwords(dsn: str, installation: Installation) -> None:
-    """token_urlsafe has no quote in it; DDL takes no parameters."""
-    connection = await asyncpg.connect(dsn)
-    try:
-        for role, password in installation.passwords.items():
-            await connection.execute(f"ALTER ROLE {role} PASSWORD '{password}'")
-    finally:
-        await connection.close()
-
-
-class Probed(NamedTuple):
-    """What a process says of itself."""
-
-    ready: bool
-    words: str
-
-
-def probe(program: Program) -> Probed:
-    """Asks once."""
-    parts = urlsplit(program.probe_url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=ANSWER_SECONDS)
-    try:
-        connection.request("GET", parts.path)
-        response = connection.getresponse()
-        return Probed(response.status == http.client.OK, response.read(LOG_TAIL_BYTES).decode(errors="replace"))
-    except (OSError, http.client.HTTPException) as error:
-        return Probed(ready=False, words=f"nothing ({type(error).__name__})")
-    finally:
-        connection.close()
-
-
-def register(core_api: Program, login: str, role: str, password: str) -> None:
-    """By the service's own command, in its own environment. Raises LoginFailed."""
-    argv = [*core_api.argv, "users", "add", "--login", login, "--role", role]
-    try:
-        done = subprocess.run(
-            argv, input=password, text=True, capture_output=True, cwd=ROOT, env=dict(core_api.environment),
-            timeout=REGISTER_SECONDS, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise LoginFailed(f"user {login} was not registered within {REGISTER_SECONDS:.0f} s") from None
-    if done.returncode:
-        raise LoginFailed(f"user {login} was not registered: {(done.stderr or done.stdout)[-LOG_TAIL_BYTES:]}")
-
-
-def log_in(base_url: str, login: str, password: str) -> dict[str, Any]:
-    """What POST /v1/auth/login answers. Raises LoginFailed, OSError."""
-    parts = urlsplit(base_url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
-    try:
-        body = json.dumps({"login": login, "password": password})
-        connection.request("POST", "/v1/auth/login", body, {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        text = response.read().decode()
-        if response.status >= 300:
-            raise LoginFailed(f"{login}: HTTP {response.status} {text[:300]}")
-        answer: dict[str, Any] = json.loads(text)
-        return answer
-    finally:
-        connection.close()
 
 
 def _port(variable: str) -> int | None:
