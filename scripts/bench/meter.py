@@ -1,6 +1,7 @@
 """The phases of a bench: each starts its clients, looks at the machine, and returns its figures."""
 
 import asyncio
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -79,7 +80,7 @@ class Meter:
         return {
             f"loops_per_second_{mode}": loops / window,
             f"engine_events_per_second{_suffix(mode)}": events / window,
-            f"events_per_loop{_suffix(mode)}": events / loops if loops else 0.0,
+            f"events_per_loop{_suffix(mode)}": events / (loops or math.nan),
             f"drain_seconds_{mode}": outcome.drained_seconds,
             f"retries_{mode}_count": float(outcome.retries),
             f"machine_busy_percent_{mode}": machine.busy_percent(before, after),
@@ -91,9 +92,10 @@ class Meter:
     def _cpu(self, mode: Mode, before: Sample, after: Sample, loops: int) -> Figures:
         spent = machine.used(before, after)
         figures = {
-            f"cpu_ms_per_loop{_suffix(mode)}_{name}": 1000 * seconds / max(loops, 1) for name, seconds in spent.items()
+            f"cpu_ms_per_loop{_suffix(mode)}_{name}": 1000 * seconds / (loops or math.nan)
+            for name, seconds in spent.items()
         }
-        return figures | {f"cpu_ms_per_loop{_suffix(mode)}": 1000 * sum(spent.values()) / max(loops, 1)}
+        return figures | {f"cpu_ms_per_loop{_suffix(mode)}": 1000 * sum(spent.values()) / (loops or math.nan)}
 
     def _memory(self, mode: Mode) -> Figures:
         """After the load. The maximum is that of our services; the sandbox plays the world outside."""
