@@ -80,7 +80,7 @@ PARTS: tuple[Part, ...] = (
         ),
         """INSERT INTO entry (entry_id, cause_id, kind, transfer_id, caused_at, posted_at)
            SELECT entry_id, cause_id, kind, transfer_id, caused_at, posted_at FROM {rows} ORDER BY entry_id
-           ON CONFLICT DO NOTHING RETURNING 1""",
+           RETURNING 1""",
     ),
     Part(
         "posting",
@@ -90,7 +90,7 @@ PARTS: tuple[Part, ...] = (
         ),
         """INSERT INTO posting (entry_id, line, account_id, currency, side, amount_minor)
            SELECT entry_id, line, account_id, currency, side, amount_minor FROM {rows} ORDER BY entry_id, line
-           ON CONFLICT DO NOTHING RETURNING 1""",
+           RETURNING 1""",
     ),
     Part(
         "balance",

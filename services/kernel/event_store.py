@@ -81,11 +81,17 @@ _AWAY = (
 )
 
 
+_CONFLICTS = ("CR001", "40P01", "40001")
+UNIQUE_VIOLATION = "23505"
+# Somebody else made the same stream meanwhile. Not ON CONFLICT: it looks every index up first and writes a record more.
+RACED = ("stream_state", "event", "entry", "posting")
+
+
 def translated(error: BaseException) -> Exception | None:
     """The port's word for what PostgreSQL or its client said; None when it is neither's."""
     if isinstance(error, asyncpg.PostgresError):
         state = getattr(error, "sqlstate", "") or ""
-        if state == "CR001" or state in ("40P01", "40001"):
+        if state in _CONFLICTS or (state == UNIQUE_VIOLATION and error.table_name in RACED):
             return Conflict(str(error))
         if state == "CR002":
             return Fenced(str(error))

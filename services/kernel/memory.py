@@ -352,7 +352,7 @@ def _apply(store: MemoryStore, part: str, row: Row, topic: str) -> None:  # noqa
             tables.requests[row[:3]] = StoredAnswer(*row[3:])
         case "events":
             _apply_event(store, row, topic)
-        case "cursors":
+        case "cursors" | "moved_cursors":
             tables.cursors[row[1], row[2], row[0]] = Cursor(*row[3:])
         case "arrivals":
             tables.arrivals.setdefault(row[0], row)

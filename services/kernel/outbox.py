@@ -1,61 +1,98 @@
-"""The outbox of one service in PostgreSQL; see relay.Outbox."""
+"""The outbox of one service in PostgreSQL: a row for each batch that was committed; see relay.Outbox and decision 0009."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
 from services.kernel.envelope import StoredEvent
 
+ROWS_MAX = 256  # of one take; the limit in events ends it sooner
+
 
 class PostgresOutbox:
     """The outbox of one service. The connection ends itself when its leader hangs (`idle_session_timeout`)."""
 
-    TAKE = """
-        SELECT o.global_seq, o.topic, e.stream_id, e.version, e.event_id, e.event_type, e.schema_version, e.record_key,
-               e.data, e.meta, e.occurred_at, e.recorded_at, e.prev_hash, e.hash
-        FROM (SELECT global_seq, topic FROM outbox WHERE stuck_at IS NULL ORDER BY global_seq LIMIT $1) o
-        CROSS JOIN LATERAL (SELECT * FROM event WHERE event.global_seq = o.global_seq) e
-        ORDER BY o.global_seq"""
-    # rare and slower: streams that are stuck are left out before the batch is counted, or they would fill it
-    TAKE_PAST_STUCK = TAKE.replace(
-        "outbox WHERE stuck_at IS NULL",
-        """outbox JOIN event v USING (global_seq) WHERE stuck_at IS NULL
-               AND v.stream_id NOT IN (SELECT s.stream_id FROM outbox b JOIN event s USING (global_seq)
-                                       WHERE b.stuck_at IS NOT NULL)""",
-    )
     LEAD = "SELECT pg_try_advisory_lock(hashtextextended('corridor relay ' || current_schema(), 0))"
-    STUCK = "UPDATE outbox SET stuck_at = now() WHERE global_seq = ANY($1)"
-    HAS_STUCK = "SELECT EXISTS (SELECT 1 FROM outbox WHERE stuck_at IS NOT NULL)"
+    # whole rows until the limit is reached; each event is found by its key, not by a walk along the event index
+    TAKE = """
+        WITH taken AS (
+            SELECT first_seq, topic, seqs
+            FROM (SELECT first_seq, topic, seqs,
+                         sum(cardinality(seqs)) OVER (ORDER BY first_seq) - cardinality(seqs) AS before
+                  FROM (SELECT first_seq, topic, seqs FROM outbox ORDER BY first_seq LIMIT $2) o) counted
+            WHERE before < $1)
+        SELECT s.global_seq, t.topic, e.stream_id, e.version, e.event_id, e.event_type, e.schema_version, e.record_key,
+               e.data, e.meta, e.occurred_at, e.recorded_at, e.prev_hash, e.hash, t.first_seq
+        FROM taken t
+        CROSS JOIN LATERAL unnest(t.seqs) AS s(global_seq)
+        CROSS JOIN LATERAL (SELECT * FROM event WHERE event.global_seq = s.global_seq) e
+        ORDER BY s.global_seq"""
+    DELETE = "DELETE FROM outbox WHERE first_seq = ANY($1)"
+    SHORTEN = "UPDATE outbox SET seqs = $2 WHERE first_seq = $1"
+    STUCK = """
+        INSERT INTO outbox_stuck (global_seq, topic) SELECT * FROM unnest($1::bigint[], $2::text[])
+        ON CONFLICT DO NOTHING"""
+    STUCK_STREAMS = "SELECT DISTINCT stream_id FROM outbox_stuck JOIN event USING (global_seq)"
 
     def __init__(self, connect: Callable[[], Any]) -> None:
         self._connect = connect
         self._connection: asyncpg.Connection[Any] | None = None
-        self._has_stuck = False
+        self._stuck_streams: set[UUID] = set()
+        self._taken: dict[int, StoredEvent] = {}  # by global sequence
+        self._rows: dict[int, set[int]] = {}  # first_seq -> the sequences of that row
+        self._settled: set[int] = set()  # acknowledged or stuck, of what was taken
 
     async def lead(self) -> bool:
         """Try for the lock; the connection that holds it is the one that reads and deletes."""
         if self._connection is None:
             self._connection = await self._connect()
         led = bool(await self._connection.fetchval(self.LEAD))
-        self._has_stuck = led and bool(await self._connection.fetchval(self.HAS_STUCK))
+        if led:
+            self._stuck_streams = {row[0] for row in await self._connection.fetch(self.STUCK_STREAMS)}
         return led
 
     async def take(self, limit: int) -> list[StoredEvent]:
-        """The first `limit` events by global sequence; each found by its key, not by a walk along the event index."""
-        take = self.TAKE_PAST_STUCK if self._has_stuck else self.TAKE
-        return [StoredEvent(*row) for row in await self._held().fetch(take, limit)]
+        """Whole batches, up to the first that passes `limit` events, in the order of their global sequence."""
+        while True:
+            rows = await self._held().fetch(self.TAKE, limit, ROWS_MAX)
+            self._remember(rows)
+            behind = [seq for seq, event in self._taken.items() if event.stream_id in self._stuck_streams]
+            if not behind:
+                return list(self._taken.values())
+            await self.stuck(behind)
+            await self._settle(behind)
 
     async def delete(self, sequences: Sequence[int]) -> None:
         """They are acknowledged."""
-        await self._held().execute("DELETE FROM outbox WHERE global_seq = ANY($1)", list(sequences))
+        await self._settle(sequences)
 
     async def stuck(self, sequences: Sequence[int]) -> None:
-        """Their streams are left out from now on."""
-        self._has_stuck = True
-        await self._held().execute(self.STUCK, list(sequences))
+        """They wait for a person, and so will all that follows in their streams."""
+        events = [self._taken[seq] for seq in sequences]
+        self._stuck_streams.update(event.stream_id for event in events)
+        await self._held().execute(self.STUCK, list(sequences), [event.topic for event in events])
+        self._settled.update(sequences)
+
+    def _remember(self, rows: Sequence[Any]) -> None:
+        self._taken, self._rows, self._settled = {}, {}, set()
+        for *fields, first_seq in rows:
+            event = StoredEvent(*fields)
+            self._taken[event.global_seq] = event
+            self._rows.setdefault(first_seq, set()).add(event.global_seq)
+
+    async def _settle(self, sequences: Sequence[int]) -> None:
+        """Delete the rows of which nothing is left, shorten the others."""
+        self._settled.update(sequences)
+        left = {first: row - self._settled for first, row in self._rows.items()}
+        for first, rest in left.items():
+            if rest and rest != self._rows[first]:
+                await self._held().execute(self.SHORTEN, first, sorted(rest))
+        await self._held().execute(self.DELETE, [first for first, rest in left.items() if not rest])
+        self._rows = {first: rest for first, rest in left.items() if rest}
 
     def _held(self) -> asyncpg.Connection[Any]:
         assert self._connection is not None, "lead first"

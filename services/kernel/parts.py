@@ -51,7 +51,6 @@ PARTS: tuple[Part, ...] = (
            SELECT stream_id, tenant, category, record_key, version, hash, stage, state, fold
            FROM {rows}
            ORDER BY stream_id
-           ON CONFLICT DO NOTHING
            RETURNING 1""",
     ),
     Part(
@@ -95,7 +94,6 @@ PARTS: tuple[Part, ...] = (
                   data, meta, occurred_at, prev_hash, hash
            FROM {rows}
            ORDER BY ord
-           ON CONFLICT DO NOTHING
            RETURNING global_seq""",
     ),
     Part(
@@ -107,6 +105,15 @@ PARTS: tuple[Part, ...] = (
            ORDER BY stream_id, consumer, source
            ON CONFLICT (stream_id, consumer, source) DO UPDATE
              SET last_version = excluded.last_version, last_hash = excluded.last_hash, parked = excluded.parked
+           RETURNING 1""",
+    ),
+    Part(
+        "moved_cursors",  # those that the read found: an update writes half of what an upsert does
+        typed("stream_id uuid, consumer text, source text, version int, hash bytea, parked boolean"),
+        """UPDATE stream_cursor c
+           SET last_version = r.version, last_hash = r.hash, parked = r.parked
+           FROM {rows}
+           WHERE (c.stream_id, c.consumer, c.source) = (r.stream_id, r.consumer, r.source)
            RETURNING 1""",
     ),
     Part(
@@ -150,7 +157,6 @@ PARTS: tuple[Part, ...] = (
            SELECT effect_id, stream_id, kind, name, due_at, category, tenant, correlation_id, traceparent
            FROM {rows}
            ORDER BY effect_id
-           ON CONFLICT DO NOTHING
            RETURNING 1""",
     ),
     Part(
@@ -171,7 +177,10 @@ PARTS: tuple[Part, ...] = (
            RETURNING 1""",
     ),
 )
-OUTBOX = "outbox AS (INSERT INTO outbox (global_seq, topic) SELECT global_seq, {topic}::text FROM events RETURNING 1)"
+OUTBOX = """outbox AS (
+    INSERT INTO outbox (first_seq, topic, seqs)
+    SELECT min(global_seq), {topic}::text, array_agg(global_seq ORDER BY global_seq) FROM events
+    RETURNING 1)"""
 
 _HOLE = re.compile(r"\{([a-z_]+)\}")
 

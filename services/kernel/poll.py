@@ -79,7 +79,8 @@ class Poll:
         moved: dict[tuple[str, UUID], Cursor] = {}
         outcomes = [self._record(each, cursors, moved, decide, write) for each in self._received]
         for (source, stream_id), cursor in sorted(moved.items(), key=lambda item: (item[0][1].bytes, item[0][0])):
-            write.add("cursors", (stream_id, self._consumer, source, cursor.version, cursor.hash, cursor.parked))
+            part = "moved_cursors" if (source, stream_id) in known.cursors else "cursors"
+            write.add(part, (stream_id, self._consumer, source, cursor.version, cursor.hash, cursor.parked))
         self._fence(write)
         return outcomes
 

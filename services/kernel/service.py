@@ -184,11 +184,12 @@ class Runtime:
 
 
 SCHEMA_HEAD = "0002"  # the newest migration; a test compares it with alembic's head
-BACKLOG = """SELECT (SELECT count(*) FROM outbox),
-                    coalesce((SELECT extract(epoch FROM now() - e.recorded_at)::float8
-                              FROM (SELECT global_seq FROM outbox ORDER BY global_seq LIMIT 1) o
-                              JOIN event e USING (global_seq)), 0),
-                    (SELECT count(*) FROM stream_cursor WHERE parked)"""
+BACKLOG = """
+    SELECT (SELECT coalesce(sum(cardinality(seqs)), 0) FROM outbox),
+           coalesce((SELECT extract(epoch FROM now() - e.recorded_at)::float8
+                     FROM (SELECT first_seq AS global_seq FROM outbox ORDER BY first_seq LIMIT 1) o
+                     JOIN event e USING (global_seq)), 0),
+           (SELECT count(*) FROM stream_cursor WHERE parked)"""
 
 
 def _by_topic(lags: Mapping[tuple[str, int], int]) -> dict[str, int]:

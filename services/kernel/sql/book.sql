@@ -32,7 +32,6 @@ CREATE TABLE posting (
     amount_minor bigint NOT NULL CHECK (amount_minor > 0),
     PRIMARY KEY (entry_id, line)
 );
-CREATE INDEX posting_by_account ON posting (account_id);
 
 CREATE TABLE balance (
     account_id text PRIMARY KEY,
@@ -42,7 +41,10 @@ CREATE TABLE balance (
     protected boolean NOT NULL
 ) WITH (fillfactor = 80);
 
-CREATE FUNCTION guard_posting() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+-- Both guards look each row of their statement up by its key. Left to itself the planner, who knows nothing of the rows of
+-- a statement, scans the whole of posting: 8 ms for 160 entries after 2,000 transfers, and more with each one.
+CREATE FUNCTION guard_posting() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT
+    SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE culprit text;
 BEGIN
     SELECT entry_id::text INTO culprit FROM inserted
@@ -67,7 +69,8 @@ CREATE TRIGGER posting_balances AFTER INSERT ON posting REFERENCING NEW TABLE AS
     FOR EACH STATEMENT EXECUTE FUNCTION guard_posting();
 
 -- An entry and its lines come in one statement, so when it ends the lines are there.
-CREATE FUNCTION guard_entry() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION guard_entry() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT
+    SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE culprit text;
 BEGIN
     SELECT e.entry_id::text INTO culprit FROM inserted e LEFT JOIN posting p USING (entry_id)

@@ -30,12 +30,20 @@ CREATE TABLE stream_state (
     changed_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 80);
 
+-- One row for a batch: the global sequences of its events, in order (docs/decisions/0009).
 CREATE TABLE outbox (
-    global_seq bigint PRIMARY KEY,
+    first_seq bigint PRIMARY KEY,
     topic text NOT NULL,
-    stuck_at timestamptz  -- it can never be sent; its stream waits for a person
+    seqs bigint[] NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_insert_threshold = -1,
         autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
+
+-- Events that can never be sent, and those behind them in their streams. They wait for a person; the others go on.
+CREATE TABLE outbox_stuck (
+    global_seq bigint PRIMARY KEY,
+    topic text NOT NULL,
+    stuck_at timestamptz NOT NULL DEFAULT now()
+);
 
 CREATE TABLE consumer_offset (
     consumer text NOT NULL,

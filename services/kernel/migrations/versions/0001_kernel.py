@@ -14,7 +14,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {oncall};
 GRANT SELECT, INSERT ON event, claim, request_key, raw_arrival TO {role};
 GRANT SELECT, INSERT, UPDATE
    ON stream_state, consumer_offset, stream_cursor, parked_event, projection_registry TO {role};
-GRANT SELECT, INSERT, UPDATE, DELETE ON outbox, side_effect TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON outbox, outbox_stuck, side_effect TO {role};
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO {role};
 """
 BOOK = """
