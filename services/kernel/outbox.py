@@ -1,4 +1,4 @@
-"""The outbox of one service in PostgreSQL: a row for each batch that was committed; see relay.Outbox and decision 0009."""
+"""The outbox of one service in PostgreSQL, a row for each committed batch; see relay.Outbox and decision 0009."""
 
 from __future__ import annotations
 
