@@ -133,7 +133,7 @@ class ServerKeeper:
         log = self._home.log_of(self.name)
         if isinstance(self._server, LocalServer) and not log.is_symlink():
             log.symlink_to(self._server.log)
-        address = self._server.start().address
+        address = self._server.restart()  # on its own port, where everybody looks for it.address
         self._thread.start()
         return address
 
@@ -154,7 +154,7 @@ class ServerKeeper:
             if self._has_gone():
                 self.restarts += 1
                 with suppress(Exception):  # tried again at the next look, for as long as we are wanted
-                    self._server.start()
+                    self._server.restart()  # on its own port, where everybody looks for it
 
     def _has_gone(self) -> bool:
         """Only by its pid, which costs nothing; a server that was given to us is not ours to look after."""

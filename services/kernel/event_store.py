@@ -15,6 +15,7 @@ import asyncpg
 
 from services.kernel.codec import decode_meta
 from services.kernel.decider import Due
+from services.kernel.loader import Loader
 from services.kernel.parts import PARTS, Part, Statement
 from services.kernel.reads import known_from, read_statement
 from services.kernel.store import (
@@ -153,6 +154,7 @@ class PostgresStore:
         self._parts = {part.name: part for part in (*PARTS, *parts)}
         self._statements: dict[frozenset[str], Statement] = {}
         self._mutex = asyncio.Lock()
+        self._heads: Loader[UUID, StoredHead] = Loader(self._query_heads)
         self.read_accounts = read_accounts
 
     def statement(self, names: frozenset[str]) -> Statement:
@@ -204,8 +206,11 @@ class PostgresStore:
                 raise known from error
 
     async def heads(self, streams: Sequence[UUID]) -> dict[UUID, StoredHead]:
-        """Committed heads of the streams that exist."""
-        return {row[0]: StoredHead(*row) for row in await self.fetch(HEADS, list(streams))}
+        """Committed heads of the streams that exist; look-ups that wait go together."""
+        return await self._heads.load(streams)
+
+    async def _query_heads(self, streams: list[UUID]) -> dict[UUID, StoredHead]:
+        return {row[0]: StoredHead(*row) for row in await self.fetch(HEADS, streams)}
 
     async def history(self, stream_id: UUID) -> list[StoredRow]:
         """The committed events of a stream in order."""

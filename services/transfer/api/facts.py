@@ -7,8 +7,10 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from contracts.quote.v1 import QuoteCreated
+from services.kernel.bulk import ITEMS_MAX
 from services.kernel.codec import decoder
 from services.kernel.event_store import PostgresStore
+from services.kernel.loader import Loader
 from services.transfer.domain.commands import Terms
 from services.transfer.ports import Person
 from services.transfer.projections.profiles import profiles_of
@@ -26,19 +28,36 @@ class Owner(Protocol):
 
 
 class OwnedQuotes:
-    """The terms of quotes."""
+    """The terms of quotes. Requests that wait for the same table or owner are asked for together."""
 
     def __init__(self, store: PostgresStore, owner: Owner) -> None:
-        self._store = store
         self._owner = owner
+        self._known: Loader[UUID, QuoteCreated] = Loader(lambda ids: terms_of(store, ids))
+        self._owned: Loader[tuple[str, UUID], QuoteCreated] = Loader(self._ask)
 
     async def terms(self, tenant: str, quote_ids: Sequence[UUID]) -> Mapping[UUID, Terms]:
         """See ports.QuoteTerms."""
-        found = await terms_of(self._store, quote_ids)
-        missing = [str(each) for each in quote_ids if each not in found]
+        found = await self._known.load(quote_ids)
+        missing = [(tenant, each) for each in quote_ids if each not in found]
         if missing:
-            found |= await self._owner.ask({"tenant": tenant, "quote_ids": missing}, _decode_terms)
+            found |= {quote_id: created for (_, quote_id), created in (await self._owned.load(missing)).items()}
         return {quote_id: _terms(created) for quote_id, created in found.items()}
+
+    async def _ask(self, keys: list[tuple[str, UUID]]) -> dict[tuple[str, UUID], QuoteCreated]:
+        return await _owned(self._owner, "quote_ids", keys, _decode_terms)
+
+
+async def _owned(
+    owner: Owner, name: str, keys: list[tuple[str, UUID]], read: Callable[[bytes], Any]
+) -> dict[tuple[str, UUID], Any]:
+    """Ask for the ids of each tenant, in calls of at most ITEMS_MAX."""
+    found: dict[tuple[str, UUID], Any] = {}
+    for tenant in sorted({tenant for tenant, _ in keys}):
+        ids = [str(each) for owned_by, each in keys if owned_by == tenant]
+        for at in range(0, len(ids), ITEMS_MAX):
+            answer = await owner.ask({"tenant": tenant, name: ids[at : at + ITEMS_MAX]}, read)
+            found |= {(tenant, each): fact for each, fact in answer.items()}
+    return found
 
 
 def _terms(created: QuoteCreated) -> Terms:
@@ -64,13 +83,17 @@ class OwnedPeople:
     """The facts of profiles. A verdict that our table does not have yet is asked for too: KYC may just have passed."""
 
     def __init__(self, store: PostgresStore, owner: Owner) -> None:
-        self._store = store
         self._owner = owner
+        self._known: Loader[UUID, Person] = Loader(lambda ids: profiles_of(store, ids))
+        self._owned: Loader[tuple[str, UUID], Person] = Loader(self._ask)
 
     async def people(self, tenant: str, profile_ids: Sequence[UUID]) -> Mapping[UUID, Person]:
         """See ports.People."""
-        found = await profiles_of(self._store, profile_ids)
-        behind = [str(each) for each in profile_ids if each not in found or found[each].kyc == "pending"]
+        found = await self._known.load(profile_ids)
+        behind = [(tenant, each) for each in profile_ids if each not in found or found[each].kyc == "pending"]
         if behind:
-            found |= await self._owner.ask({"tenant": tenant, "profile_ids": behind}, _decode_people)
+            found |= {profile_id: person for (_, profile_id), person in (await self._owned.load(behind)).items()}
         return found
+
+    async def _ask(self, keys: list[tuple[str, UUID]]) -> dict[tuple[str, UUID], Person]:
+        return await _owned(self._owner, "profile_ids", keys, _decode_people)
