@@ -12,7 +12,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from services.kernel.bus import KafkaPublisher
 from services.kernel.engine import Engine, Units
 from services.kernel.envelope import StoredEvent, envelope_of, headers_of
-from services.kernel.memory import MemoryBus, MemoryStore
+from services.kernel.memory import MemoryStore
+from services.kernel.memory_bus import MemoryBus
 from services.kernel.partition import partition_of
 from services.kernel.poll import Record
 from tests.integration.kernel.backends import make_topic

@@ -16,7 +16,7 @@ from services.kernel import relay as relays
 from services.kernel.engine import Units
 from services.kernel.envelope import envelope_of
 from services.kernel.event_store import connector
-from services.kernel.memory import MemoryBus
+from services.kernel.memory_bus import MemoryBus
 from services.kernel.outbox import PostgresOutbox
 from services.kernel.relay import Relay
 from services.kernel.store import Wanted, Write

@@ -12,7 +12,8 @@ import pytest
 from services.kernel.consumer import PARKED_MIN, SUSPECT_TRIES_MAX, Consumer, Inbox, ParkingRate
 from services.kernel.decider import Unit
 from services.kernel.engine import Engine, Units
-from services.kernel.memory import Fault, MemoryBus, MemoryStore, MemorySubscription
+from services.kernel.memory import Fault, MemoryStore
+from services.kernel.memory_bus import MemoryBus, MemorySubscription
 from services.kernel.poll import Record
 from services.kernel.relay import Relay
 from services.kernel.store import Unavailable

@@ -14,7 +14,8 @@ from services.kernel.bus import KafkaPublisher
 from services.kernel.codec import encode
 from services.kernel.engine import Engine, Units
 from services.kernel.envelope import StoredEvent
-from services.kernel.memory import Fault, MemoryBus, MemoryStore
+from services.kernel.memory import Fault, MemoryStore
+from services.kernel.memory_bus import MemoryBus
 from services.kernel.relay import Relay
 from services.kernel.store import Unavailable
 from tests.support.builders import JAR, META, TOPIC, Add, ask
