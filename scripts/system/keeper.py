@@ -133,7 +133,7 @@ class ServerKeeper:
         log = self._home.log_of(self.name)
         if isinstance(self._server, LocalServer) and not log.is_symlink():
             log.symlink_to(self._server.log)
-        address = self._server.restart()  # on its own port, where everybody looks for it.address
+        address = self._server.start().address
         self._thread.start()
         return address
 
