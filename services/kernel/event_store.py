@@ -45,12 +45,13 @@ HEADS = """
     SELECT stream_id, tenant, category, record_key, version, hash, stage, state, fold
     FROM stream_state
     WHERE stream_id = ANY($1)"""
+# now() and not clock_timestamp(): that one is volatile, and the planner would read every effect that is not due yet
 TAKE_DUE = """
     UPDATE side_effect s
-    SET fence = fence + 1, attempts = attempts + 1, lease_until = clock_timestamp() + make_interval(secs => $3)
+    SET fence = fence + 1, attempts = attempts + 1, lease_until = now() + make_interval(secs => $3)
     FROM (SELECT effect_id
           FROM side_effect
-          WHERE kind = $1 AND due_at <= clock_timestamp() AND (lease_until IS NULL OR lease_until < clock_timestamp())
+          WHERE kind = $1 AND due_at <= now() AND (lease_until IS NULL OR lease_until < now())
           ORDER BY due_at
           LIMIT $2
           FOR UPDATE SKIP LOCKED) due

@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -33,6 +34,8 @@ from services.kernel.telemetry import logger
 
 EXIT_CRASH = 70  # EX_SOFTWARE: the supervisor starts the process again
 _LOG = logger("service")
+EFFECT_KIND, EFFECT_DUE = 2, 4  # columns of the part `effects`
+SOON = timedelta(seconds=1)  # what is due later is found by the worker's poll: a wake is no reason to look now
 Task = tuple[str, Callable[[], Coroutine[Any, Any, None]]]
 
 
@@ -100,8 +103,9 @@ class Runtime:
         if events:
             metrics.EVENTS_WRITTEN.labels(self.service.name).inc(len(events))
             self.relay.wake()
-        for worker in self.workers.values() if "effects" in write.rows else ():
-            worker.wake()
+        soon = datetime.now(UTC) + SOON
+        for kind in {row[EFFECT_KIND] for row in write.rows.get("effects", ()) if row[EFFECT_DUE] <= soon}:
+            self.workers[kind].wake()
 
     def _published(self, count: int) -> None:
         metrics.RELAY_PUBLISHED.inc(count)
