@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -32,6 +32,10 @@ WAITING = """SELECT stream_id FROM stream_state WHERE tenant = $1 AND stage IN (
 
 class RouteNotFound(NotFound):
     """No money and no transfer is known on this route."""
+
+
+class RecordTooLarge(Exception):
+    """A record above the size that the same report may have over HTTP."""
 
 
 class Deposits:
@@ -77,9 +81,8 @@ class Deposits:
         return view(route_id, found[1])
 
     def source(self, request: Request, body: bytes) -> Source:
-        """What came over HTTP. Two signatures are no signature."""
-        signatures = [value for name, value in request.scope["headers"] if name == HEADER.encode()]
-        signature = signatures[0].decode("latin-1") if len(signatures) == 1 else None
+        """What came over HTTP."""
+        signature = sole([value for name, value in request.scope["headers"] if name == HEADER.encode()])
         return Source("webhook", signature, body, self._new_id(), tracing.traceparent())
 
 
@@ -107,20 +110,26 @@ def view(route_id: UUID, state: Any) -> dict[str, Any]:
 
 
 def on_partner_record(reports: Reports, epoch: int) -> Callable[[Record], Unit]:
-    """The reader of `partner.deposits.v1`: the same judgement; a refused record is kept and never stops the topic."""
+    """The reader of `partner.deposits.v1`: the same judgement; a refused record is kept and never stops the topic.
+
+    It raises RecordTooLarge, and the consumer parks the record with all its bytes.
+    """
 
     def read(record: Record) -> Unit:
-        signature = next((value for name, value in record.headers if name.lower() == HEADER), None)
-        source = Source(
-            "kafka",
-            signature.decode("latin-1") if signature is not None else None,
-            record.value or b"",
-            derive(record.topic, epoch, record.partition, record.offset),
-        )
-        judged = reports.single(source)
-        return judged.units[0] if judged.units else reports.dropped(source, judged.signed)
+        body = record.value or b""
+        if len(body) > WEBHOOK_BYTES_MAX:
+            raise RecordTooLarge(f"{len(body)} bytes")
+        signature = sole([value for name, value in record.headers if name.lower() == HEADER])
+        arrival_id = derive(record.topic, epoch, record.partition, record.offset)
+        (unit,) = reports.single(Source("kafka", signature, body, arrival_id)).units
+        return unit
 
     return read
+
+
+def sole(signatures: Sequence[bytes]) -> str | None:
+    """Two signatures are no signature."""
+    return signatures[0].decode("latin-1") if len(signatures) == 1 else None
 
 
 def routes(deposits: Deposits, tokens: Tokens) -> Router:

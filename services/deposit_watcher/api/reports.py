@@ -1,6 +1,7 @@
 """A partner's report of money, from raw bytes to units of the engine: the same judgement for HTTP and for Kafka.
 
-Size first, signature second, parse last. Every arrival is kept with its verdict, refused ones within a budget of bytes.
+Size first, signature second, parse last. Every arrival is kept with its verdict; those that are refused
+over HTTP within a budget of bytes, since whoever sent them was told, and nobody is told on Kafka.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from contracts.deposit.v1 import DepositReferenceMismatched
 from services.deposit_watcher.domain.commands import content_of
@@ -25,11 +26,11 @@ from services.kernel.ids import derive
 from services.kernel.money import Money, iso4217
 from services.kernel.problem import Problem, problem
 from services.kernel.rejected import Rejected
-from services.kernel.strict_json import Body, parse
+from services.kernel.strict_json import Body, faults, invalid_body, parse
 from services.kernel.telemetry import logger
-from services.kernel.webhook import HEADER, Signed, Verifier
+from services.kernel.webhook import HEADER, TOLERANCE_SECONDS, Signed, Verifier
 
-REFUSED_BYTES_PER_HOUR = 1024 * 1024  # kept per source; beyond it refused arrivals are only counted
+REFUSED_BYTES_PER_HOUR = 1024 * 1024  # over HTTP, kept per source; beyond it refused arrivals are only counted
 _LOG = logger("deposits")
 
 
@@ -51,6 +52,12 @@ class DepositBatchReport(Body):
     """Up to 500 reports under one signature, each judged for itself."""
 
     deposits: Annotated[list[DepositReport], Field(min_length=1, max_length=ITEMS_MAX)]
+
+
+class _Batch(Body):
+    """What must hold for the whole of a batch."""
+
+    deposits: Annotated[list[Any], Field(min_length=1, max_length=ITEMS_MAX)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +100,9 @@ class Reports:
         return self._judge(source, self._many)
 
     def _judge(self, source: Source, read: Callable[[Source, Signed], tuple[Unit, ...]]) -> Judged:
-        signed = self._verifier.verify(source.signature, source.body, int(self._now()))
+        # A record is as old as our outage was, and a replayed one finds its reference claimed.
+        tolerance = None if source.transport == "kafka" else TOLERANCE_SECONDS
+        signed = self._verifier.verify(source.signature, source.body, int(self._now()), tolerance)
         if not signed.valid:
             _count(signed, applied=False)
             refused = Problem(
@@ -104,11 +113,7 @@ class Reports:
             units = read(source, signed)
         except (Problem, Rejected) as trouble:
             _count(signed, applied=False)
-            kept = self._refused(source, signed, "invalid_body")
-            if isinstance(trouble, Problem) and trouble.status in {400, 413}:
-                return Judged(signed, kept, trouble)
-            detail = trouble.detail if isinstance(trouble, Rejected) else ""
-            return Judged(signed, kept, Problem(422, "webhook-body-invalid", detail, errors=_errors(trouble)))
+            return Judged(signed, self._refused(source, signed, "invalid_body"), _unreadable(trouble))
         _count(signed, applied=True)
         return Judged(signed, units)
 
@@ -119,17 +124,26 @@ class Reports:
 
     def _many(self, source: Source, signed: Signed) -> tuple[Unit, ...]:
         """The bytes are kept once, with the batch; each item's arrival names the batch and its index."""
-        reports = parse(source.body, DepositBatchReport).deposits
+        items = parse(source.body, _Batch).deposits
         _LOG.info(
-            "Signature Verified", partner=signed.partner, key_id=signed.key_id, reference=f"batch of {len(reports)}"
+            "Signature Verified", partner=signed.partner, key_id=signed.key_id, reference=f"batch of {len(items)}"
         )
         whole = self._arrival(source, signed, "batch", source.body, _headers(source))
         units = [Unit((), self._meta(source, signed), arrival=whole)]
-        for index, report in enumerate(reports):
-            arrival_id = derive(source.arrival_id, index)
+        for index, item in enumerate(items):
             inside = json.dumps({"batch": str(source.arrival_id), "index": index}).encode()
-            units.append(self._unit(source, signed, report, arrival_id, b"", inside))
+            units.append(self._inside(source, signed, item, derive(source.arrival_id, index), inside))
         return tuple(units)
+
+    def _inside(self, source: Source, signed: Signed, item: object, arrival_id: UUID, inside: bytes) -> Unit:
+        """One item of a batch; a bad one asks nothing and has its problem for an answer."""
+        try:
+            return self._unit(source, signed, _report(item), arrival_id, b"", inside)
+        except (Problem, Rejected) as trouble:
+            _count(signed, applied=False)
+            refused = _unreadable(trouble).answer
+        arrival = Arrival(arrival_id, signed.partner, source.transport, b"", inside, "invalid_item")
+        return Unit((), self._meta(source, signed), arrival=arrival, answer=lambda _: refused)
 
     def _unit(
         self, source: Source, signed: Signed, report: DepositReport, arrival_id: UUID, body: bytes, headers: bytes
@@ -153,24 +167,21 @@ class Reports:
         return Unit((ask,), meta, arrival=arrival, answer=_answer(report.reference), verdict=verdict)
 
     def _refused(self, source: Source, signed: Signed, why: str) -> tuple[Unit, ...]:
-        """Keep the bytes of a refused arrival, as long as its source has not used up its budget of this hour."""
+        """Keep the bytes of a refused arrival: a record always, a request within the budget."""
+        if source.transport != "kafka" and not self._affordable(source, signed):
+            return ()
+        arrival = self._arrival(source, signed, why, source.body, _headers(source))
+        return (Unit((), self._meta(source, signed), arrival=arrival),)
+
+    def _affordable(self, source: Source, signed: Signed) -> bool:
+        """Whether its source has not used up its budget of this hour; if so, it is charged."""
         hour = int(self._now()) // 3600
         at = (signed.partner, hour)
         used = self._kept.get(at, 0) + len(source.body)
         if used > REFUSED_BYTES_PER_HOUR:
-            return ()
+            return False
         self._kept = {key: value for key, value in self._kept.items() if key[1] == hour} | {at: used}
-        return (
-            Unit(
-                (),
-                self._meta(source, signed),
-                arrival=self._arrival(source, signed, why, source.body, _headers(source)),
-            ),
-        )
-
-    def dropped(self, source: Source, signed: Signed) -> Unit:
-        """A refused arrival beyond its budget: nothing is kept but the count."""
-        return Unit((), self._meta(source, signed))
+        return True
 
     def _arrival(self, source: Source, signed: Signed, why: str, body: bytes, headers: bytes) -> Arrival:
         return Arrival(source.arrival_id, signed.partner, source.transport, body, headers, why)
@@ -198,6 +209,14 @@ def _answer(reference: str) -> Callable[[Outcome], Answer]:
     return answer
 
 
+def _report(item: object) -> DepositReport:
+    """An item of a batch. Raises Problem 422."""
+    try:
+        return DepositReport.model_validate(item)
+    except ValidationError as error:
+        raise invalid_body(faults(error)) from None
+
+
 def _time(text: str) -> datetime:
     """RFC 3339 with an offset. Raises Problem 422."""
     try:
@@ -211,6 +230,14 @@ def _time(text: str) -> datetime:
 
 def _headers(source: Source) -> bytes:
     return json.dumps({HEADER: source.signature}).encode()
+
+
+def _unreadable(trouble: Problem | Rejected) -> Problem:
+    """What a partner is told of a body, or an item, that cannot be read."""
+    if isinstance(trouble, Problem) and trouble.status in {400, 413}:
+        return trouble
+    detail = trouble.detail if isinstance(trouble, Rejected) else ""
+    return Problem(422, "webhook-body-invalid", detail, errors=_errors(trouble))
 
 
 def _errors(trouble: Problem | Rejected) -> Sequence[Mapping[str, str]]:

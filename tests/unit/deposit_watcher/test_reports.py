@@ -1,0 +1,181 @@
+"""A partner's report, from its bytes to what is kept of it: over HTTP, in bulk, and on the partners' topic."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from contracts.topics import PARTNER_DEPOSITS
+from services.deposit_watcher import api, handlers
+from services.deposit_watcher.api.reports import REFUSED_BYTES_PER_HOUR, Reports, Source
+from services.deposit_watcher.domain.states import Deadlines
+from services.kernel.decider import Arrival, Unit
+from services.kernel.engine import Engine
+from services.kernel.group_commit import GroupCommit
+from services.kernel.memory import MemoryStore
+from services.kernel.poll import Record
+from services.kernel.routing import WEBHOOK_BYTES_MAX
+from services.kernel.settings import Secret, SharedKey
+from services.kernel.webhook import HEADER, TOLERANCE_SECONDS, Verifier, header_of
+from tests.support.fakes import Clock, Ids
+from tests.unit.deposit_watcher.samples import ROUTE
+
+NOW = 1_772_443_800
+KEY = SharedKey("sandbox-bank", "k1", Secret("0123456789abcdef0123456789abcdef"))
+GOOD = {"reference": "R1", "route": ROUTE, "amount_minor": 100_00, "currency": "GBP", "booked_at": "2026-03-02T09:30Z"}
+
+
+def reports() -> Reports:
+    return Reports(Verifier([KEY]), "main", lambda: NOW)
+
+
+def signed(body: bytes, at: int = NOW) -> tuple[str, bytes]:
+    return HEADER, header_of(KEY, body, at).encode()
+
+
+def read(body: bytes, *headers: tuple[str, bytes], by: Reports | None = None) -> Unit:
+    record = Record(PARTNER_DEPOSITS.name, 0, 7, None, body, headers)
+    return api.on_partner_record(by or reports(), 1)(record)
+
+
+def kept(unit: Unit) -> Arrival:
+    assert unit.arrival is not None
+    return unit.arrival
+
+
+# the partners' topic
+
+
+@pytest.mark.parametrize("age", [0, TOLERANCE_SECONDS + 1, 30 * 86_400])
+def test_a_record_counts_however_long_it_waited_on_the_topic(age: int) -> None:
+    body = json.dumps(GOOD).encode()
+    unit = read(body, signed(body, NOW - age))
+    assert len(unit.asks) == 1
+    assert kept(unit).verdict == "accepted"
+
+
+@pytest.mark.parametrize(("age", "counts"), [(TOLERANCE_SECONDS, True), (TOLERANCE_SECONDS + 1, False)])
+def test_over_http_a_signature_ages(age: int, counts: bool) -> None:
+    body = json.dumps(GOOD).encode()
+    judged = reports().single(Source("webhook", header_of(KEY, body, NOW - age), body, UUID(int=1)))
+    assert (judged.refused is None) is counts
+
+
+def test_a_record_with_a_wrong_signature_is_refused_and_kept() -> None:
+    unit = read(b"{}", signed(b"other"))
+    assert unit.asks == ()
+    assert (kept(unit).verdict, kept(unit).body) == ("invalid_signature:wrong", b"{}")
+
+
+def test_two_signatures_on_a_record_are_none() -> None:
+    body = json.dumps(GOOD).encode()
+    unit = read(body, signed(body), (HEADER.title(), b"another"))
+    assert kept(unit).verdict == "invalid_signature:missing"
+
+
+def test_no_record_is_lost_to_the_budget_of_refused_arrivals() -> None:
+    by, body = reports(), b" " * WEBHOOK_BYTES_MAX
+    for _ in range(REFUSED_BYTES_PER_HOUR // WEBHOOK_BYTES_MAX + 1):
+        assert kept(read(body, by=by)).body == body
+
+
+def test_over_http_refused_arrivals_are_kept_within_their_budget() -> None:
+    by, body = reports(), b" " * WEBHOOK_BYTES_MAX
+    units = [by.single(Source("webhook", None, body, UUID(int=n))).units for n in range(5)]
+    assert [len(each) for each in units] == [1, 1, 1, 1, 0]
+
+
+def test_a_record_that_is_too_large_is_parked_whole() -> None:
+    read(b" " * WEBHOOK_BYTES_MAX)
+    with pytest.raises(api.RecordTooLarge):  # what a reader raises, the consumer parks with the record's bytes
+        read(b" " * (WEBHOOK_BYTES_MAX + 1))
+
+
+# in bulk
+
+
+@dataclass
+class Door:
+    """The door over a store in memory."""
+
+    store: MemoryStore
+    deposits: api.Deposits
+
+    async def receives(self, *items: Any) -> list[tuple[int, Any]]:
+        body = json.dumps({"deposits": items}).encode()
+        response = await self.deposits.report_all(Source("webhook", header_of(KEY, body, NOW), body, UUID(int=99)))
+        results = json.loads(bytes(response.body))["results"]
+        assert [each["index"] for each in results] == list(range(len(items)))
+        return [(each["status"], each["body"]) for each in results]
+
+    def verdicts(self) -> list[str]:
+        return [row[6] for row in self.store.tables.arrivals.values()]
+
+
+@pytest.fixture
+async def door() -> AsyncIterator[Door]:
+    store = MemoryStore(Clock())
+    engine = Engine(store, [handlers.decider(Deadlines())], "corridor.deposit.events.v1", Ids())
+    commands = GroupCommit(engine)
+    running = asyncio.create_task(commands.run())
+    yield Door(store, api.Deposits(commands, engine, reports(), Ids(1)))
+    running.cancel()
+
+
+BAD = [
+    ({**GOOD, "currency": "QQQ"}, None),
+    ({**GOOD, "booked_at": "yesterday"}, {"pointer": "/booked_at", "code": "time-invalid"}),
+    ({**GOOD, "colour": "red"}, {"pointer": "/colour", "code": "unknown-member"}),
+    ({**GOOD, "amount_minor": 1.0}, {"pointer": "/amount_minor", "code": "type-invalid"}),
+    ({**GOOD, "amount_minor": True}, {"pointer": "/amount_minor", "code": "type-invalid"}),
+    ({"reference": "R1"}, {"pointer": "/route", "code": "missing"}),
+    ("text", None),
+    (None, None),
+]
+
+
+@pytest.mark.parametrize(("bad", "error"), BAD)
+async def test_a_bad_report_in_a_bulk_is_refused_alone(door: Door, bad: Any, error: Any) -> None:
+    first, second, third = await door.receives({**GOOD, "reference": "A"}, bad, {**GOOD, "reference": "B"})
+    assert first == (200, {"reference": "A", "status": "accepted"})
+    assert third == (200, {"reference": "B", "status": "accepted"})
+    assert (second[0], second[1]["code"]) == (422, "WEBHOOK_BODY_INVALID")
+    assert error is None or error in second[1]["errors"]
+
+
+async def test_the_bytes_of_a_bulk_are_kept_once_and_each_item_with_its_verdict(door: Door) -> None:
+    await door.receives(GOOD, None)
+    bodies = [row[4] for row in door.store.tables.arrivals.values()]
+    assert door.verdicts() == ["batch", "accepted", "invalid_item"]
+    assert [len(body) > 0 for body in bodies] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b"{}",
+        b'{"deposits":[]}',
+        b'{"deposits":7}',
+        b'{"deposits":[{}],"more":1}',
+        b'{"deposits":[{"a":1,"a":2}]}',
+    ],
+)
+def test_a_bulk_whose_envelope_cannot_be_read_is_refused_whole(body: bytes) -> None:
+    judged = reports().batch(Source("webhook", header_of(KEY, body, NOW), body, UUID(int=1)))
+    assert judged.refused is not None
+    assert judged.refused.status in {400, 422}
+    assert [kept(unit).verdict for unit in judged.units] == ["invalid_body"]
+
+
+def test_a_bulk_has_at_most_500_reports() -> None:
+    for count, refused in ((500, False), (501, True)):
+        body = json.dumps({"deposits": [GOOD] * count}).encode()
+        judged = reports().batch(Source("webhook", header_of(KEY, body, NOW), body, UUID(int=1)))
+        assert (judged.refused is not None) is refused
