@@ -60,7 +60,8 @@ Check = Callable[[str], str | None]  # the sentence of what is wrong, or None
 class Var:
     """Annotates a field with the variable that it comes from. A field without a default must be set.
 
-    Limits include their ends. `weak_refused`: in staging and prod, a value that looks like an example is refused.
+    Limits include their ends. `weak_refused`: in staging and prod, a value that looks like an example is refused; a key
+    of 32 equal bytes always is.
     """
 
     name: str = field(kw_only=False)
@@ -98,7 +99,9 @@ class Kernel:
     epoch: Annotated[int, Var("KAFKA_TOPIC_EPOCH", at_least=1)] = 1
     jwt_secret: Annotated[Secret, Var("JWT_SECRET", chars_min=JWT_SECRET_CHARS_MIN, weak_refused=True)]
     jwt_key_id: Annotated[str | None, Var("JWT_KEY_ID")] = None
-    jwt_secret_previous: Annotated[Secret | None, Var("JWT_SECRET_PREVIOUS", chars_min=JWT_SECRET_CHARS_MIN)] = None
+    jwt_secret_previous: Annotated[
+        Secret | None, Var("JWT_SECRET_PREVIOUS", chars_min=JWT_SECRET_CHARS_MIN, weak_refused=True)
+    ] = None
     jwt_key_id_previous: Annotated[str | None, Var("JWT_KEY_ID_PREVIOUS")] = None
     host: Annotated[str, Var("HOST")] = "127.0.0.1"
     port: Annotated[int, Var("PORT", at_least=0, at_most=65535)] = 0  # any free one, told by the line `listening`
@@ -120,6 +123,8 @@ class Kernel:
             found.append("CORS_ALLOW_ORIGINS: * is refused here; name the origins")
         if self.jwt_secret == self.jwt_secret_previous:
             found.append("JWT_SECRET_PREVIOUS: is the same as JWT_SECRET")
+        if self.jwt_key_id is not None and self.jwt_key_id == self.jwt_key_id_previous:
+            found.append("JWT_KEY_ID_PREVIOUS: is the same as JWT_KEY_ID")
         if self.env == "prod" and self.release_sha == "unknown":
             found.append("RELEASE_SHA: must be set in prod")
         return found
@@ -180,14 +185,20 @@ def _read(text: str, hint: Any, var: Var, *, strict: bool) -> Any:
     """The value of one variable. Raises ValueError with a sentence that does not repeat it."""
     if len(text) < var.chars_min:
         raise ValueError(f"needs at least {var.chars_min} characters")
-    if var.weak_refused and strict and any(word in text.lower() for word in _WEAK):
-        raise ValueError("looks like an example or a default; make a random one")
     if var.check and (fault := var.check(text)):
         raise ValueError(fault)
+    if strict and _is_example(text, var):
+        raise ValueError("looks like an example or a default; make a random one")
     value = _convert(text, _bare(hint))
     if isinstance(value, int):
         _bound(value, var)
     return value
+
+
+def _is_example(text: str, var: Var) -> bool:
+    if var.check is is_key_32:
+        return len(set(base64.b64decode(text))) == 1
+    return var.weak_refused and any(word in text.lower() for word in _WEAK)
 
 
 def _bare(hint: Any) -> Any:
@@ -203,8 +214,8 @@ def _convert(text: str, hint: Any) -> Any:
             raise ValueError(f"must be one of {', '.join(typing.get_args(hint))}")
         return text
     if typing.get_origin(hint) is tuple:
-        read = _shared_key if typing.get_args(hint)[0] is SharedKey else str
-        return tuple(read(part.strip()) for part in text.split(",") if part.strip())
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        return _shared_keys(parts) if typing.get_args(hint)[0] is SharedKey else tuple(parts)
     if hint is bool:
         return _boolean(text)
     if hint is int:
@@ -230,6 +241,13 @@ def _bound(value: int, var: Var) -> None:
         raise ValueError(f"must be at least {var.at_least}")
     if var.at_most is not None and value > var.at_most:
         raise ValueError(f"must be at most {var.at_most}")
+
+
+def _shared_keys(parts: list[str]) -> tuple[SharedKey, ...]:
+    keys = tuple(_shared_key(part) for part in parts)
+    if len({key.key_id for key in keys}) < len(keys):
+        raise ValueError("each key needs a key id of its own")
+    return keys
 
 
 def _shared_key(text: str) -> SharedKey:

@@ -68,9 +68,11 @@ class Tokens:
     """Issues under the first key; verifies under all of them (two while a secret is being replaced)."""
 
     def __init__(self, *keys: SigningKey, now: Callable[[], float] = time.time) -> None:
-        """`now` gives seconds since 1970."""
+        """`now` gives seconds since 1970. Raises ValueError when two keys have one id."""
         self._current = keys[0]
         self._secrets = {key.key_id: key.secret.reveal() for key in keys}
+        if len(self._secrets) < len(keys):
+            raise ValueError("each secret needs a key id of its own")
         self._now = now
         self._verified: OrderedDict[str, tuple[Principal, float]] = OrderedDict()
 

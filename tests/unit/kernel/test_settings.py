@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -76,6 +77,17 @@ def test_rotation_to_the_same_secret_is_refused() -> None:
     assert refused(SOUND | {"JWT_SECRET_PREVIOUS": SOUND["JWT_SECRET"]}) == ["JWT_SECRET_PREVIOUS"]
 
 
+def test_an_example_as_the_previous_secret_is_refused_where_money_is_real() -> None:
+    assert refused(IN_PROD | {"JWT_SECRET_PREVIOUS": "Test-secret-0123456789"}) == ["JWT_SECRET_PREVIOUS"]
+
+
+def test_two_token_secrets_under_one_key_id_are_refused() -> None:
+    """The id says which secret a token was signed with: under one id the old tokens would be refused."""
+    same = {"JWT_KEY_ID": "a", "JWT_SECRET_PREVIOUS": "7e5b3a1c9d0f2846", "JWT_KEY_ID_PREVIOUS": "a"}
+    assert refused(SOUND | same) == ["JWT_KEY_ID_PREVIOUS"]
+    load(Kernel, "quote", SOUND | same | {"JWT_KEY_ID_PREVIOUS": "b"})
+
+
 def test_any_origin_is_refused_in_prod() -> None:
     assert refused(IN_PROD | {"CORS_ALLOW_ORIGINS": "https://a.example, *"}) == ["CORS_ALLOW_ORIGINS"]
 
@@ -103,6 +115,14 @@ def test_a_key_that_is_not_32_bytes_is_refused(text: str) -> None:
     assert refused(SOUND | {"CORRIDOR_KEK": text}, Extended) == ["CORRIDOR_KEK"]
 
 
+@pytest.mark.parametrize("env", ["staging", "prod"])
+def test_a_key_of_32_equal_bytes_is_refused_where_money_is_real(env: str) -> None:
+    equal = {"CORRIDOR_KEK": base64.b64encode(bytes(32)).decode()}
+    assert refused(IN_PROD | equal | {"ENV": env}, Extended) == ["CORRIDOR_KEK"]
+    load(Extended, "quote", SOUND | equal)
+    load(Extended, "quote", IN_PROD | KEK | {"ENV": env})
+
+
 def test_shared_keys_name_partner_and_key() -> None:
     secret = "s" * 24
     settings = load(
@@ -113,6 +133,12 @@ def test_shared_keys_name_partner_and_key() -> None:
 
 @pytest.mark.parametrize("text", ["acme:k1:", "acme:k1:" + "s" * 23, "acme::" + "s" * 24, "s" * 40])
 def test_an_empty_or_short_webhook_secret_is_refused(text: str) -> None:
+    assert refused(SOUND | KEK | {"WEBHOOK_SECRETS": text}, Extended) == ["WEBHOOK_SECRETS"]
+
+
+def test_one_key_id_for_two_shared_keys_is_refused() -> None:
+    """One of them would never be tried."""
+    text = f"acme:k1:{'s' * 24},zed:k1:{'t' * 24}"
     assert refused(SOUND | KEK | {"WEBHOOK_SECRETS": text}, Extended) == ["WEBHOOK_SECRETS"]
 
 

@@ -9,8 +9,9 @@ import jwt
 import pytest
 
 from services.kernel.problem import Problem
-from services.kernel.settings import Secret
+from services.kernel.settings import Secret, SharedKey
 from services.kernel.tokens import EARLY_SECONDS, REMEMBERED_MAX, Principal, SigningKey, Tokens, require
+from services.kernel.webhook import Verifier
 
 AT = 1_800_000_000
 ANNA = Principal(UUID(int=7), "corridor", frozenset({"customer"}))
@@ -138,3 +139,13 @@ def test_the_wrong_role_is_forbidden() -> None:
     with pytest.raises(Problem) as caught:
         require(ANNA, "operator")
     assert caught.value.status == 403
+
+
+def test_two_secrets_under_one_key_id_are_refused() -> None:
+    with pytest.raises(ValueError, match="key id"):
+        tokens(KEY, SigningKey.of(Secret("another-signing-secret-0123456789"), KEY.key_id))
+
+
+def test_two_webhook_keys_with_one_id_are_refused() -> None:
+    with pytest.raises(ValueError, match="key id"):
+        Verifier([SharedKey("acme", "k1", Secret("s" * 24)), SharedKey("zed", "k1", Secret("t" * 24))])
