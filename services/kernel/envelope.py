@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.kernel.codec import chain_hash
+from services.kernel.codec import chain_hash, decode_meta
 from services.kernel.decider import Cause
 from services.kernel.ids import uuid_of
 from services.kernel.value import value
@@ -105,14 +105,15 @@ class Envelope:
     fields: dict[str, bytes]
 
     def cause(self) -> Cause:
-        """What a handler may know of it beside the content."""
+        """What a handler may know of it beside the content: only what the hash covers, so `verify` first."""
+        meta = decode_meta(self.fields["ce_meta"])
         return Cause(
             event_id=self.event_id,
             event_type=self.event_type,
             stream_id=self.stream_id,
             version=self.version,
-            tenant=self.fields["ce_tenant"].decode(),
-            correlation_id=uuid_of(self.fields["ce_correlationid"].decode()),
+            tenant=meta.tenant,
+            correlation_id=meta.correlation_id,
             occurred_at=datetime.fromisoformat(self.fields["ce_time"].decode()),
         )
 
@@ -132,8 +133,8 @@ class Envelope:
 
 def envelope_of(headers: Headers) -> Envelope:
     """The envelope of a record; raises Unreadable, whatever is in the headers."""
-    fields = dict(headers)
     try:
+        fields = dict(headers)
         return Envelope(
             uuid_of(fields["ce_id"].decode()),
             _text(_TYPE, fields["ce_type"]),
@@ -143,7 +144,7 @@ def envelope_of(headers: Headers) -> Envelope:
             bytes.fromhex(_text(_HASH, fields["ce_hash"])),
             fields,
         )
-    except (KeyError, ValueError, TypeError, UnicodeDecodeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise Unreadable(f"{type(error).__name__}: {error}"[:200]) from error
 
 

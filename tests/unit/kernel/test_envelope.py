@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -54,6 +55,22 @@ async def test_a_value_that_was_changed_does_not_verify() -> None:
 def test_a_record_without_headers_is_unreadable() -> None:
     with pytest.raises(Unreadable):
         envelope_of(())
+
+
+@pytest.mark.parametrize("header", ["ce_id", "ce_type", "ce_subject", "ce_streamversion", "ce_prevhash", "ce_hash"])
+async def test_a_header_that_is_null_is_unreadable(header: str) -> None:
+    fields: dict[str, Any] = dict(headers_of(await stored(), "/corridor/jar", 1)) | {header: None}
+    with pytest.raises(Unreadable):
+        envelope_of([*fields.items()])
+
+
+async def test_tenant_and_correlation_are_those_that_were_hashed() -> None:
+    event = await stored()
+    fields = dict(headers_of(event, "/corridor/jar", 1))
+    fields |= {"ce_tenant": b"elsewhere", "ce_correlationid": str(UUID(int=8)).encode()}
+    envelope = envelope_of([*fields.items()])
+    envelope.verify(event.data)
+    assert (envelope.cause().tenant, envelope.cause().correlation_id) == ("acme", UUID(int=7))
 
 
 def test_no_field_of_the_hash_can_move_into_another() -> None:
