@@ -6,12 +6,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError, MessageSizeTooLargeError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 
@@ -28,11 +29,12 @@ SILENCE_SECONDS_MAX = 30.0  # without a poll the process ends: aiokafka may neve
 SHORT_FETCH_SECONDS = 0.1  # an empty fetch that came back sooner than this
 PACE_SECONDS = 0.04  # rests for this
 AWAY_SECONDS = 0.5  # between two tries for a broker that is away
+SINGLE_MS = 2_000  # for one record that is known to be there
 HINT_SECONDS = 1.0  # Kafka hears of our positions this often; they are only a hint for lag displays
 # Members that died unseen are waited for this long when others join. It must stay below the client's request time-out:
 # a JoinGroup that is given up leaves one more member behind that will never answer, and the group never settles.
 REBALANCE_MS, REQUEST_MS = 8_000, 30_000
-Handle = Callable[[Sequence[Record]], Awaitable[None]]
+GetMany = Callable[..., Awaitable[Any]]
 
 _log = logging.getLogger("corridor.bus")
 
@@ -152,7 +154,7 @@ class KafkaSubscription:
         self._fatal = fatal
         self.lock = consumer.lock
         self.polled_at = time.monotonic()
-        self._failures = 0
+        self._failed_at: dict[Partition, int] | None = None
         self._hinted_at = 0.0
         self.name = consumer.inbox.name
         self.ready = asyncio.Event()  # set with the first assignment
@@ -205,17 +207,59 @@ class KafkaSubscription:
         async def watched(*partitions: Any, **options: Any) -> Any:
             self.polled_at = time.monotonic()
             try:
-                polled = await getmany(*partitions, **options)
-            except Exception as error:
-                self._failures += 1
-                if self._failures >= 2:
-                    self._fatal(error)
+                return await getmany(*partitions, **options)
+            except (KafkaError, ConsumerStoppedError) as error:
+                self._failed(error)
                 raise
-            self._failures = 0
-            return polled
+            except Exception as error:  # noqa: BLE001 - what a stranger wrote: aiokafka raises whatever it stumbles over
+                await self._singly(getmany, error)
+                return {}
 
         client.getmany = watched
         _pace(client)
+
+    def _failed(self, error: Exception) -> None:
+        """Twice without any progress between is a fault of the client: empty polls in between are no progress."""
+        positions = self._consumer.positions
+        if positions == self._failed_at:
+            self._fatal(error)
+        self._failed_at = positions
+
+    async def _singly(self, getmany: GetMany, error: Exception) -> None:
+        """Something that was fetched cannot be read, and the client does not say where: go record by record."""
+        before = self._consumer.positions
+        for at, offset in before.items():
+            self.seek(at, offset)  # what was drained before the error is lost otherwise
+        for at in before:
+            await self._through(getmany, at)
+        if self._consumer.positions == before:
+            self._failed(error)
+
+    async def _through(self, getmany: GetMany, at: Partition) -> None:
+        """Take what is there of one partition; a record that raises is parked and passed."""
+        for _ in range(POLL_RECORDS_MAX):
+            offset = self._consumer.positions.get(at)
+            if offset is None or offset >= self._newest(at):
+                return
+            self.polled_at = time.monotonic()
+            try:
+                polled = await getmany(TopicPartition(*at), timeout_ms=SINGLE_MS, max_records=1)
+            except (KafkaError, ConsumerStoppedError) as error:
+                self._failed(error)
+                raise
+            except Exception as error:  # noqa: BLE001 - as above
+                _log.warning("unreadable record in %s-%d at %d: %s", *at, offset, error)
+                await self._ends_with(self._consumer.unreadable(at, offset, error))
+                self.seek(at, self._consumer.positions.get(at, offset))
+            else:
+                if not polled:
+                    return
+                await self._handle([raw for records in polled.values() for raw in records])
+
+    def _newest(self, at: Partition) -> int:
+        """The end of a partition as the last fetch said; 0 when it is not ours or was never fetched."""
+        client, partition = self._client(), TopicPartition(*at)
+        return (client.highwater(partition) or 0) if partition in client.assignment() else 0
 
     async def _watch(self) -> None:
         while True:
@@ -259,8 +303,12 @@ class KafkaSubscription:
             client.seek(TopicPartition(*at), offset)
 
     async def _handle(self, records: Any) -> None:
+        await self._ends_with(self._consumer.handle([_record(raw) for raw in records]))
+
+    async def _ends_with(self, step: Awaitable[None]) -> None:
+        """What the consumer lets out ends the process."""
         try:
-            await self._consumer.handle([_record(raw) for raw in records])
+            await step
         except BaseException as error:
             self._fatal(error)
             raise
@@ -272,9 +320,10 @@ class KafkaSubscription:
             return {}
         found = {}
         for each in client.assignment():
-            newest = client.highwater(each)
-            if newest is not None:
-                found[(each.topic, each.partition)] = max(0, newest - await client.position(each))
+            with suppress(IllegalStateError):  # a rebalance took it, or it has no position yet
+                newest = client.highwater(each) if each in client.assignment() else None
+                if newest is not None:
+                    found[(each.topic, each.partition)] = max(0, newest - await client.position(each))
         return found
 
     async def stop(self) -> None:
@@ -298,7 +347,8 @@ def _pace(client: AIOKafkaConsumer) -> None:
 
 
 def _record(raw: Any) -> Record:
-    return Record(raw.topic, raw.partition, raw.offset, raw.key, raw.value, raw.headers, raw.timestamp)
+    headers = tuple((name, value or b"") for name, value in raw.headers)  # Kafka knows a header without a value
+    return Record(raw.topic, raw.partition, raw.offset, raw.key, raw.value, headers, raw.timestamp)
 
 
 async def _raw_message(batch: Any) -> KafkaMessage:

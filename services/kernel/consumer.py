@@ -115,6 +115,18 @@ class Consumer:
         """Nothing of what is still in flight is ours any more."""
         self._positions.clear()
 
+    @property
+    def positions(self) -> dict[Partition, int]:
+        """The next offset of each partition that is ours."""
+        return dict(self._positions)
+
+    async def unreadable(self, at: Partition, offset: int, error: Exception) -> None:
+        """Park the record there, without its bytes: the bus itself could not read it."""
+        async with self.lock:
+            if self._positions.get(at) == offset:
+                broken = Unreadable(f"{type(error).__name__}: {error}"[:200])
+                await self._commit([Received(Record(*at, offset, None, None, ()), offset, broken=broken)])
+
     async def handle(self, records: Sequence[Record]) -> None:
         """Take a poll. Returns when it is committed or given back to the store's positions."""
         async with self.lock:

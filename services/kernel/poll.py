@@ -142,7 +142,7 @@ class Poll:
         fingerprint = hashlib.sha256(f"{self._consumer}|{kind}|{type(trouble).__name__}".encode()).hexdigest()[:16]
         identity = (envelope.stream_id, envelope.version) if envelope else (None, None)
         position = (self._consumer, record.topic, record.partition, record.offset)
-        headers = encode([[name, value.decode("latin-1")] for name, value in record.headers])
+        headers = encode([[name, (value or b"").decode("latin-1")] for name, value in record.headers])
         write.add("parked", (*position, *identity, kind, error, fingerprint, record.key, headers, record.value))
         return self._count("parked", Outcome(error=trouble))
 
