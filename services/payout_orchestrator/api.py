@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from services.kernel import metrics, tracing
@@ -16,7 +16,7 @@ from services.kernel.codec import encode
 from services.kernel.decider import Arrival, Ask, Meta, Outcome, Unit
 from services.kernel.engine import Engine
 from services.kernel.group_commit import GroupCommit
-from services.kernel.http import Reply, json_reply
+from services.kernel.http import Reply
 from services.kernel.problem import Problem
 from services.kernel.rejected import NotFound
 from services.kernel.routing import BULK_BYTES_MAX, Request, Router
@@ -35,7 +35,12 @@ class PayoutNotFound(NotFound):
 
 
 class CallbackItem(Body):
-    """What a partner says of one payout; the words are ISO 20022 (ACSC settled, RJCT refused, ACSP in progress)."""
+    """What a partner says of one payout; the words are ISO 20022 (ACSC settled, RJCT refused, ACSP in progress).
+
+    A member that we do not know is ignored: it does not make the fact untrue.
+    """
+
+    model_config = ConfigDict(extra="ignore")
 
     end_to_end_id: str
     status: str
@@ -50,6 +55,12 @@ class CallbackRequest(Body):
     """Up to 500 payouts in one callback."""
 
     payouts: Annotated[list[CallbackItem], Field(min_length=1, max_length=ITEMS_MAX)]
+
+
+class _Envelope(Body):
+    """What must hold for the whole of a callback."""
+
+    payouts: Annotated[list[Any], Field(min_length=1, max_length=ITEMS_MAX)]
 
 
 class Callbacks:
@@ -84,38 +95,49 @@ class Callbacks:
                 401, "webhook/invalid-signature", "The signature does not belong to these bytes, or is too old."
             )
         try:
-            items = parse(body, CallbackRequest).payouts
+            items = parse(body, _Envelope).payouts
         except Problem:
             await self._keep(signed, body, signature, "invalid_body")
             raise
         _LOG.info("Signature Verified", partner=signed.partner, key_id=signed.key_id, reference=f"{len(items)} payouts")
         return await self._settle(signed, signature, body, items)
 
-    async def _settle(
-        self, signed: Signed, signature: str | None, body: bytes, items: Sequence[CallbackItem]
-    ) -> Response:
+    async def _settle(self, signed: Signed, signature: str | None, body: bytes, items: Sequence[object]) -> Response:
         keeping = self._arrival_unit(signed, body, signature, "accepted")
         commands = [self._command(item) for item in items]
-        units = [self._unit(signed, command) for command in commands if command is not None]
+        theirs = await self._theirs(signed, [command.payout_id for command in commands if command is not None])
+        units = [self._unit(signed, command) for command in commands if command and command.payout_id in theirs]
         outcomes = iter((await commit(self._commands, [keeping, *units]))[1:])
         metrics.WEBHOOK_EVENTS.labels(signed.partner, "true", "true").inc()
-        results = [
-            {
-                "end_to_end_id": item.end_to_end_id,
-                "status": _said(next(outcomes)) if command is not None else "unreadable",
-            }
-            for item, command in zip(items, commands, strict=True)
-        ]
-        return json_reply({"results": results})
+        results: list[dict[str, UUID | str | None]] = []
+        for command in commands:
+            if command is None:
+                results.append({"end_to_end_id": None, "status": "unreadable"})
+                continue
+            said = _said(next(outcomes)) if command.payout_id in theirs else "unmatched"
+            results.append({"end_to_end_id": command.payout_id, "status": said})
+        return Reply((200, encode({"results": results})))
 
-    def _command(self, item: CallbackItem) -> PayoutCommand | None:
+    def _command(self, item: object) -> PayoutCommand | None:
         try:
-            return self._read(item.model_dump())
-        except ValueError:
-            return None
-        except Exception as error:  # noqa: BLE001 - CallbackUnreadable: kept with the bytes, told to the partner
+            return self._read(CallbackItem.model_validate(item).model_dump())
+        except Exception as error:  # noqa: BLE001 - kept with the bytes, told to the partner; its neighbours go on
             _LOG.warning("callback_unreadable", error=type(error).__name__)
             return None
+
+    async def _theirs(self, signed: Signed, payout_ids: Sequence[UUID]) -> set[UUID]:
+        """Which of these were given to the partner that signed: it never changes, and nobody else may speak of them."""
+        found = await self._reads.heads(payout_ids)
+        theirs = {
+            payout_id
+            for payout_id, (head, payout) in found.items()
+            if head.tenant == self._tenant and payout.terms.partner == signed.partner
+        }
+        foreign = len(set(payout_ids) - theirs)
+        if foreign:
+            metrics.WEBHOOK_EVENTS.labels(signed.partner, "true", "false").inc(foreign)
+            _LOG.warning("callback_unmatched", partner=signed.partner, payouts=foreign)
+        return theirs
 
     def _unit(self, signed: Signed, command: PayoutCommand) -> Unit:
         return Unit((Ask(command.payout_id, command),), self._meta(signed, command.payout_id))

@@ -1,0 +1,126 @@
+"""What a partner's callback may say: of its own payouts alone, and of each for itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.kernel.decider import Ask, Meta, Unit
+from services.kernel.engine import Engine
+from services.kernel.group_commit import GroupCommit
+from services.kernel.memory import MemoryStore
+from services.kernel.metrics import WEBHOOK_EVENTS
+from services.kernel.problem import Problem
+from services.kernel.settings import Secret, SharedKey
+from services.kernel.webhook import Verifier, header_of
+from services.payout_orchestrator import api
+from services.payout_orchestrator.adapters.bank import callback_command
+from tests.support.fakes import Clock, Ids
+from tests.unit.payout_orchestrator.samples import ACCEPT, BEGIN, PAYOUT, REQUEST, SPEC
+
+NOW = 1_772_443_800
+KEYS = {
+    partner: SharedKey(partner, f"k-{partner}", Secret("0123456789abcdef0123456789abcde" + partner[0]))
+    for partner in ("dashen", "other")
+}
+SETTLED = {
+    "end_to_end_id": str(PAYOUT), "status": "ACSC", "reference": "B-1", "amount_minor": 2_000_000, "currency": "ETB",
+}  # fmt: skip
+
+
+@dataclass
+class Door:
+    """The door over a store in memory in which a payout is out at "dashen"."""
+
+    store: MemoryStore
+    engine: Engine
+    commands: GroupCommit
+    callbacks: api.Callbacks
+
+    async def hears(self, *items: Any, by: str = "dashen") -> list[Any]:
+        body = json.dumps({"payouts": items}).encode()
+        response = await self.callbacks.receive(header_of(KEYS[by], body, NOW), body)
+        return [(each["end_to_end_id"], each["status"]) for each in json.loads(bytes(response.body))["results"]]
+
+    async def state(self) -> str:
+        found: str = (await self.engine.heads([PAYOUT]))[PAYOUT][1].state
+        return found
+
+    def kept(self) -> list[tuple[str, str]]:
+        return [(row[2], row[6]) for row in self.store.tables.arrivals.values()]
+
+
+@pytest.fixture
+async def door() -> AsyncIterator[Door]:
+    store = MemoryStore(Clock())
+    engine = Engine(store, [SPEC.decider], "corridor.payout.events.v1", Ids())
+    commands = GroupCommit(engine)
+    running = asyncio.create_task(commands.run())
+    meta = Meta("main", "test", PAYOUT)
+    for command in (REQUEST, BEGIN, ACCEPT):
+        await commands.ask(Unit((Ask(PAYOUT, command),), meta))
+    verifier = Verifier(list(KEYS.values()))
+    callbacks = api.Callbacks(commands, engine, verifier, callback_command, "main", lambda: NOW, Ids(1))
+    yield Door(store, engine, commands, callbacks)
+    running.cancel()
+
+
+async def test_the_payouts_own_partner_confirms_it(door: Door) -> None:
+    assert await door.hears(SETTLED) == [(str(PAYOUT), "accepted")]
+    assert await door.state() == "CONFIRMED"
+
+
+@pytest.mark.parametrize("said", [SETTLED, SETTLED | {"status": "RJCT"}, SETTLED | {"amount_minor": 1}])
+async def test_another_partner_says_nothing_about_it(door: Door, said: Any) -> None:
+    counted = WEBHOOK_EVENTS.labels("other", "true", "false")
+    before = counted._value.get()
+    assert await door.hears(said, by="other") == [(str(PAYOUT), "unmatched")]
+    assert await door.state() == "SENT"
+    assert door.kept() == [("other", "accepted")]
+    assert counted._value.get() == before + 1
+
+
+async def test_a_payout_that_nobody_knows_is_unmatched(door: Door) -> None:
+    nobodys = UUID(int=404)
+    assert await door.hears(SETTLED | {"end_to_end_id": str(nobodys)}, SETTLED) == [
+        (str(nobodys), "unmatched"), (str(PAYOUT), "accepted"),
+    ]  # fmt: skip
+
+
+async def test_a_payout_of_another_tenant_is_unmatched(door: Door) -> None:
+    theirs = UUID(int=77)
+    request = replace(REQUEST, payout_id=theirs)
+    await door.commands.ask(Unit((Ask(theirs, request),), Meta("theirs", "test", theirs)))
+    assert await door.hears(SETTLED | {"end_to_end_id": str(theirs)}) == [(str(theirs), "unmatched")]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        None, 7, "text", [], {}, {"status": "ACSC"}, SETTLED | {"status": 7}, SETTLED | {"amount_minor": 2_000_000.0},
+        SETTLED | {"end_to_end_id": "x" * 200},
+    ],
+)  # fmt: skip
+async def test_a_bad_item_is_unreadable_alone(door: Door, bad: Any) -> None:
+    (first, second) = await door.hears(bad, SETTLED)
+    assert first == (None, "unreadable")
+    assert second == (str(PAYOUT), "accepted")
+    assert await door.state() == "CONFIRMED"
+
+
+async def test_a_member_that_we_do_not_know_does_not_hide_the_fact(door: Door) -> None:
+    assert await door.hears(SETTLED | {"settlement_rail": "RTGS"}) == [(str(PAYOUT), "accepted")]
+    assert await door.state() == "CONFIRMED"
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"payouts":[]}', b'{"payouts":[{"a":1,"a":2}]}', b'{"payouts":7}'])
+async def test_a_callback_whose_envelope_cannot_be_read_is_refused_and_kept(door: Door, body: bytes) -> None:
+    with pytest.raises(Problem):
+        await door.callbacks.receive(header_of(KEYS["dashen"], body, NOW), body)
+    assert door.kept() == [("dashen", "invalid_body")]
