@@ -72,7 +72,7 @@ class RecordRefused:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecordUnknown:
-    """No usable answer to attempt `attempt`, or (None) a callback or poll that we cannot read."""
+    """No usable answer to attempt `attempt`, or (None) a callback that we cannot read."""
 
     payout_id: UUID
     reason: str

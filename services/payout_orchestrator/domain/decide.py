@@ -161,8 +161,6 @@ def not_known(payout: Existing, fact: RecordNotKnown, at: datetime, deadlines: D
     """Believed of an unknown outcome only, and only when asked after the partner's settling delay."""
     if not isinstance(payout, Unknown) or fact.asked_at < believable_from(payout, deadlines):
         return ()
-    if payout.accepted:
-        return contradicted(payout, "not found after it was accepted", at)
     event = PayoutNotKnownToPartner(
         payout_id=payout.terms.payout_id, transfer_id=payout.terms.transfer_id, asked_at=fact.asked_at
     )
@@ -185,24 +183,20 @@ def refused(payout: Existing, fact: RecordRefused, at: datetime) -> tuple[Payout
 
 
 def lost(payout: Existing, fact: RecordUnknown, at: datetime) -> tuple[PayoutEvent, ...]:
-    """The attempt that is out has no usable answer, or a callback on an accepted one cannot be read: ask."""
-    match payout:
-        case Submitting() if fact.attempt == payout.attempts:
-            return (unknown(payout, fact.reason, at),)
-        case Sent() if fact.attempt is None:
-            return (unknown(payout, fact.reason, at),)
-        case _:
-            return ()
+    """The attempt that is out has no usable answer. Words that we cannot read unsay nothing and move no deadline."""
+    if isinstance(payout, Submitting) and fact.attempt == payout.attempts:
+        return (unknown(payout, fact.reason, at),)
+    return ()
 
 
 def confirm(payout: Existing, fact: ConfirmPayout, at: datetime) -> tuple[PayoutEvent, ...]:
-    """Our amount confirms from every stage in which it can have been sent. Another amount never does."""
+    """Our amount confirms what was submitted at least once, in every stage. Another amount never does."""
     if fact.amount != payout.terms.amount:
         return contradicted(payout, f"settled {fact.amount}", at)
     if isinstance(payout, Confirmed):
         return ()
-    if isinstance(payout, Requested):
-        return contradicted(payout, "settled before it was approved", at)
+    if not payout.attempts:
+        return contradicted(payout, "settled before it was submitted", at)
     terms = payout.terms
     confirmed = PayoutConfirmed(
         payout_id=terms.payout_id, transfer_id=terms.transfer_id, customer_id=terms.customer_id, amount=terms.amount,
@@ -213,14 +207,14 @@ def confirm(payout: Existing, fact: ConfirmPayout, at: datetime) -> tuple[Payout
 
 
 def contradicted(payout: Existing, said: str, at: datetime) -> tuple[PayoutEvent, ...]:
-    """Kept once for each thing said; whatever is still moving stops for a person."""
+    """Kept once for each thing said. What was submitted and still moves stops for a person; the rest goes its way."""
     known = said in payout.contradictions or len(payout.contradictions) >= CONTRADICTIONS_MAX
     terms = payout.terms
     event = PayoutContradicted(
         payout_id=terms.payout_id, transfer_id=terms.transfer_id, said=said, state=payout.state, contradicted_at=at
     )
     told = () if known else (event,)
-    if isinstance(payout, Approved | Submitting | Sent | Unknown):
+    if payout.attempts and isinstance(payout, Approved | Submitting | Sent | Unknown):
         return (*told, review(payout, "contradicted", at))
     return told
 
@@ -232,7 +226,7 @@ def attempts_spent(payout: Submitting | Unknown, at: datetime, deadlines: Deadli
     return (review(payout, "attempts spent", at),)
 
 
-def unknown(payout: Submitting | Sent, reason: str, at: datetime) -> PayoutUnknown:
+def unknown(payout: Submitting, reason: str, at: datetime) -> PayoutUnknown:
     """Money may have left."""
     terms = payout.terms
     return PayoutUnknown(

@@ -70,7 +70,6 @@ class Unknown(Stage):
     """Money may have left. No call of ours that sends is out since `since`: only asking leads on."""
 
     state: ClassVar[str] = "UNKNOWN"
-    accepted: bool = False  # the partner had accepted it before: "not found" then contradicts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +99,7 @@ _ROWS: tuple[tuple[str, type, str | None, str], ...] = (  # None: the same state
     ("APPROVED", PayoutSubmitting, "SUBMITTING", "lease → `payout.unknown`"),
     ("SUBMITTING UNKNOWN", PayoutSent, "SENT", "polled; settlement time → `payout.review_required`"),
     ("SUBMITTING", PayoutDeferred, "APPROVED", "submitted at next_retry_at; attempts spent → `payout.review_required`"),
-    ("SUBMITTING SENT", PayoutUnknown, "UNKNOWN", "asked with backoff; unknown deadline → `payout.review_required`"),
+    ("SUBMITTING", PayoutUnknown, "UNKNOWN", "asked with backoff; unknown deadline → `payout.review_required`"),
     ("UNKNOWN", PayoutNotKnownToPartner, "APPROVED", "same key, at once; attempts spent → `payout.review_required`"),
     ("SUBMITTING SENT UNKNOWN MANUAL_REVIEW", PayoutRefused, "MANUAL_REVIEW", _REVIEW),
     ("APPROVED SUBMITTING SENT UNKNOWN", PayoutReviewRequired, "MANUAL_REVIEW", _REVIEW),
@@ -149,7 +148,7 @@ def moved(payout: Existing, event: Move) -> Payout:
         case PayoutSent(sent_at=since):
             return Sent(since=since, **carried)
         case PayoutUnknown(unknown_at=since):
-            return Unknown(since=since, accepted=isinstance(payout, Sent), **carried)
+            return Unknown(since=since, **carried)
         case PayoutRefused(refused_at=since, reason_code=code):
             return ManualReview(since=since, refusal=code, **carried)
         case PayoutReviewRequired(required_at=since):

@@ -10,7 +10,7 @@ from services.payout_orchestrator.domain import states as s
 from tests.unit.payout_orchestrator import samples as t
 
 PASTS = (
-    (), t.WAITING, t.READY, t.OUT, (*t.READY, t.submitting(8)), t.ACCEPTED, t.LOST, (*t.ACCEPTED, t.UNKNOWN),
+    (), t.WAITING, t.READY, t.OUT, (*t.READY, t.submitting(8)), t.DEFERRED_ONCE, t.ACCEPTED, t.LOST,
     (*t.READY, t.submitting(8), t.UNKNOWN), t.REVIEWED, t.REFUSED_ONCE, t.DONE,
 )  # fmt: skip
 COMMANDS = (
