@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from services.kernel.envelope import StoredEvent
+from services.kernel.event_store import translated
 
 ROWS_MAX = 256  # of one take; the limit in events ends it sooner
 
@@ -47,7 +48,19 @@ class PostgresOutbox:
         self._settled: set[int] = set()  # acknowledged or stuck, of what was taken
 
     async def lead(self) -> bool:
-        """Try for the lock; the connection that holds it is the one that reads and deletes."""
+        """Try for the lock; the connection that holds it is the one that reads and deletes. Raises Unavailable."""
+        try:
+            return await self._lead()
+        except BaseException as error:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.terminate()
+            known = translated(error)
+            if known is None:
+                raise
+            raise known from error
+
+    async def _lead(self) -> bool:
         if self._connection is None:
             self._connection = await self._connect()
         led = bool(await self._connection.fetchval(self.LEAD))

@@ -6,22 +6,26 @@ All acknowledged: delete all. Anything else: the process exits and is started ag
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from services.kernel.envelope import StoredEvent
+from services.kernel.store import Unavailable
 
 BATCH_EVENTS_MAX = 2_000
 SEND_SECONDS_MAX = 30.0  # an idempotent send never expires by itself: past this the process exits
 POLL_SECONDS = 1.0  # the backstop: another process of the service may have written
 LEAD_SECONDS = 0.5  # between two tries for the lock
 
+_log = logging.getLogger("corridor.relay")
+
 
 class Outbox(Protocol):
     """What the relay needs of the store; lock, read and delete share one connection."""
 
     async def lead(self) -> bool:
-        """Whether this connection holds the service's relay lock now."""
+        """Whether this connection holds the service's relay lock now. Raises Unavailable."""
 
     async def take(self, limit: int) -> list[StoredEvent]:
         """The first events still in the outbox, in store order, without streams that are stuck."""
@@ -57,12 +61,19 @@ class Relay:
 
     async def run(self) -> None:
         """Lead when nobody else does, then relay until something fails; failing ends the process."""
-        while not await self._outbox.lead():  # noqa: ASYNC110 - another process ends; nothing tells us
+        while not await self._leads():  # noqa: ASYNC110 - another process ends; nothing tells us
             await asyncio.sleep(LEAD_SECONDS)
         while True:
             self._wake.clear()
             if not await self.step():
                 await self._idle()
+
+    async def _leads(self) -> bool:
+        try:
+            return await self._outbox.lead()
+        except Unavailable as away:  # nothing was lost yet: what is committed waits in the outbox
+            _log.warning("the database is away: %s", away)
+            return False
 
     async def step(self) -> int:
         """Relay one batch; how many events it was. TimeoutError when the broker does not acknowledge in time."""

@@ -29,9 +29,11 @@ from services.kernel.parts import Part
 from services.kernel.projector import Projection, Projector, live_version
 from services.kernel.relay import SEND_SECONDS_MAX, Relay
 from services.kernel.settings import Kernel
-from services.kernel.store import Write
+from services.kernel.store import Unavailable, Write
 from services.kernel.telemetry import logger
 
+GAUGE_SECONDS = 5.0
+AWAY_SECONDS = 0.5  # between two tries for a database that is away
 EXIT_CRASH = 70  # EX_SOFTWARE: the supervisor starts the process again
 _LOG = logger("service")
 EFFECT_KIND, EFFECT_DUE = 2, 4  # columns of the part `effects`
@@ -140,7 +142,7 @@ class Runtime:
 
     async def _project(self, projection: Projection) -> None:
         store = self.store(projection.name)
-        version = await live_version(store, projection.name)
+        version = await self._live_version(store, projection.name)
         lane = PostgresStore(self._connector(projection.name), projection.parts(version))
         inbox = projection.inbox(self.service.name, version)
         projector = Projector(lane, projection, version)
@@ -148,6 +150,14 @@ class Runtime:
         await self._subscribe(
             Consumer(inbox, projector, lane, self.actor, epoch=self.settings.epoch, counted=_counted(inbox.name))
         )
+
+    async def _live_version(self, store: PostgresStore, name: str) -> int:
+        while True:
+            try:
+                return await live_version(store, name)
+            except Unavailable as away:
+                _LOG.warning("database_away", projection=name, error=str(away))
+                await asyncio.sleep(AWAY_SECONDS)
 
     async def _subscribe(self, consumer: Consumer) -> None:
         metrics.prepare_consumer(consumer.inbox.name)
@@ -162,14 +172,20 @@ class Runtime:
     async def _gauge(self) -> None:
         """What waits: the outbox and its age, parked streams, lag. Every few seconds, so that it costs nothing."""
         while True:
-            await asyncio.sleep(5)
-            count, age, parked = (await self.reads.fetch(BACKLOG))[0]
-            metrics.OUTBOX_BACKLOG.set(count)
-            metrics.OUTBOX_OLDEST_SECONDS.set(age)
-            metrics.PARKED_STREAMS.set(parked)
-            for subscription in self.subscriptions:
-                for topic, lag in _by_topic(await subscription.lag()).items():
-                    metrics.CONSUMER_LAG.labels(subscription.name, topic).set(lag)
+            await asyncio.sleep(GAUGE_SECONDS)
+            try:
+                await self._measure()
+            except Exception as error:  # noqa: BLE001 - what only measures never ends the process
+                _LOG.warning("not_measured", error=f"{type(error).__name__}: {error}")
+
+    async def _measure(self) -> None:
+        count, age, parked = (await self.reads.fetch(BACKLOG))[0]
+        metrics.OUTBOX_BACKLOG.set(count)
+        metrics.OUTBOX_OLDEST_SECONDS.set(age)
+        metrics.PARKED_STREAMS.set(parked)
+        for subscription in self.subscriptions:
+            for topic, lag in _by_topic(await subscription.lag()).items():
+                metrics.CONSUMER_LAG.labels(subscription.name, topic).set(lag)
 
     def health(self) -> Health:
         """Readiness: the database at the code's revision; consumers are named apart, HTTP never waits for Kafka."""

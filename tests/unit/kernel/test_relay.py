@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from aiokafka.producer.message_accumulator import BatchBuilder
 
@@ -16,6 +18,7 @@ from services.kernel.engine import Engine, Units
 from services.kernel.envelope import StoredEvent
 from services.kernel.memory import Fault, MemoryStore
 from services.kernel.memory_bus import MemoryBus
+from services.kernel.outbox import PostgresOutbox
 from services.kernel.relay import Relay
 from services.kernel.store import Unavailable
 from tests.support.builders import JAR, META, TOPIC, Add, ask
@@ -103,6 +106,52 @@ async def test_the_second_leader_waits_and_nothing_is_missing(monkeypatch: pytes
         await running[0]
     await until(lambda: _is(sequences(bus) == [1, 2, 3]))
     running[1].cancel()
+
+
+async def test_a_database_that_is_away_at_the_start_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relays, "LEAD_SECONDS", 0.01)
+    faults = Planned()
+    store, bus = MemoryStore(Clock(), faults), MemoryBus("/corridor/jar", 1)
+    await stored(store, 1)
+    faults.plan("lead", Fault.UNAVAILABLE, times=3)
+    running = asyncio.create_task(Relay(store.outbox(), bus).run())
+    await until(lambda: _is(sequences(bus) == [1] or running.done()))
+    assert not running.done()
+    running.cancel()
+
+
+async def test_a_connection_that_cannot_lead_is_made_anew() -> None:
+    connections = [OSError("refused"), _Connection(asyncpg.InterfaceError("closed")), _Connection(None)]
+
+    async def connect() -> Any:
+        made = connections.pop(0)
+        if isinstance(made, OSError):
+            raise made
+        return made
+
+    outbox = PostgresOutbox(connect)
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await outbox.lead()
+    assert await outbox.lead()
+
+
+class _Connection:
+    """As much of asyncpg's connection as leading takes."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self._error = error
+
+    async def fetchval(self, *_: object) -> bool:
+        if self._error is not None:
+            raise self._error
+        return True
+
+    async def fetch(self, *_: object) -> list[object]:
+        return []
+
+    def terminate(self) -> None:
+        """Gone."""
 
 
 async def _is(value: bool) -> bool:

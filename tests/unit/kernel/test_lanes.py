@@ -1,0 +1,119 @@
+"""The lanes of a process when the database or the broker is away for a while: what only measures never ends it."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import IllegalStateError
+
+from services.kernel import metrics
+from services.kernel import service as services
+from services.kernel.bus import KafkaSubscription
+from services.kernel.consumer import Consumer
+from services.kernel.engine import Engine
+from services.kernel.memory import MemoryStore
+from services.kernel.service import Runtime, Service
+from services.kernel.settings import Kernel, load
+from services.kernel.store import Unavailable
+from tests.support.builders import JAR, TOPIC, inbox
+from tests.support.fakes import Clock, Ids, no_pause, until
+
+SETTINGS = {
+    "ENV": "dev",
+    "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/corridor",
+    "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+    "JWT_SECRET": "0f9d1c3b5a7e8842",
+}
+
+
+def runtime() -> Runtime:
+    return Runtime(Service(name="jar", schema="jar", topic=TOPIC, deciders=(JAR,)), load(Kernel, "jar", SETTINGS))
+
+
+class Reads:
+    """Away twice, then there."""
+
+    def __init__(self, *rows: Any) -> None:
+        self.rows = rows
+        self.asked = 0
+
+    async def fetch(self, *_: object) -> list[Any]:
+        self.asked += 1
+        if self.asked <= 2:
+            raise Unavailable("planted")
+        return list(self.rows)
+
+    async def drop(self) -> None:
+        """Nothing is held."""
+
+
+class Lagging:
+    """A subscription that cannot say its lag in the middle of a rebalance."""
+
+    name = "jar"
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def lag(self) -> dict[tuple[str, int], int]:
+        self.asked += 1
+        if self.asked == 1:
+            raise IllegalStateError("planted")
+        return {(TOPIC, 0): 4, (TOPIC, 1): 3}
+
+
+async def test_what_only_measures_survives_what_it_measures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "GAUGE_SECONDS", 0.001)
+    made, lagging = runtime(), Lagging()
+    made.reads = Reads((7, 1.5, 2))  # type: ignore[assignment]
+    made.subscriptions = [lagging]  # type: ignore[list-item]
+    measuring = asyncio.create_task(made._gauge())
+    await until(lambda: _is(lagging.asked >= 3 or measuring.done()))
+    assert not measuring.done()
+    measuring.cancel()
+    assert metrics.CONSUMER_LAG.labels("jar", TOPIC)._value.get() == 7
+
+
+async def test_a_projector_waits_for_a_database_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "AWAY_SECONDS", 0.001)
+    made, reads, told = runtime(), Reads((3,)), []
+    monkeypatch.setattr(made, "store", lambda lane: reads)
+
+    async def subscribe(consumer: Consumer) -> None:
+        told.append(consumer.inbox.name)
+
+    monkeypatch.setattr(made, "_subscribe", subscribe)
+    monkeypatch.setattr(services, "Projector", lambda *_: None)
+    projection = SimpleNamespace(
+        name="jars", parts=lambda version: (), inbox=lambda service, version: inbox(f"{service}.jars.v{version}")
+    )
+    await made._project(projection)  # type: ignore[arg-type]
+    assert told == ["jar.jars.v3"]
+
+
+async def test_a_partition_that_a_rebalance_took_has_no_lag() -> None:
+    class Client:
+        def assignment(self) -> list[TopicPartition]:
+            return [TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)]
+
+        def highwater(self, at: TopicPartition) -> int:
+            return 9
+
+        async def position(self, at: TopicPartition) -> int:
+            if at.partition == 0:
+                raise IllegalStateError("planted")
+            return 5
+
+    store = MemoryStore(Clock())
+    consumer = Consumer(inbox(), Engine(store, (JAR,), "", Ids(), pause=no_pause), store, "mirror")
+    subscription = KafkaSubscription("nowhere:1", consumer, lambda error: None)
+    subscription._subscriber.consumer = Client()
+    assert await subscription.lag() == {(TOPIC, 1): 4}
+
+
+async def _is(value: bool) -> bool:
+    return value
