@@ -269,6 +269,84 @@ async def test_a_whole_bulk_gets_the_verdict_of_its_call(rail: bank.BankRail, pa
     assert list(await rail.submit([instruction(), instruction(TWO)])) == [Unknown("HTTP 500")] * 2
 
 
+# one bad payment among many
+
+
+@pytest.fixture
+def patient(partner: Bank, session: aiohttp.ClientSession) -> bank.BankRail:
+    return bank.BankRail(session, partner.url, "s3cret", timeout_seconds=60)
+
+
+def refusing(partner: Bank, status: int, *culprits: UUID, headers: dict[str, str] | None = None) -> None:
+    """The bank refuses every bulk that holds one of these."""
+    bad = {str(each) for each in culprits}
+
+    async def reply(request: web.Request) -> web.StreamResponse:
+        ids = [one["end_to_end_id"] for one in (await request.json())["payments"]]
+        if bad & set(ids):
+            return web.Response(status=status, headers=headers)
+        return web.json_response({"results": [result(UUID(each)) for each in ids]})
+
+    partner.reply = reply
+
+
+MANY = [instruction(UUID(int=n)) for n in range(1, 501)]
+GONE = Accepted("ACSP", "B-1")
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_a_bulk_refused_for_what_is_in_it_is_halved_down_to_the_culprit(
+    patient: bank.BankRail, partner: Bank, status: int
+) -> None:
+    refusing(partner, status, UUID(int=300))
+    verdicts = list(await patient.submit(MANY))
+    assert verdicts[299] == Deferred(f"HTTP {status}")
+    assert verdicts[:299] + verdicts[300:] == [GONE] * 499
+    assert len(partner.asked) <= 19
+
+
+async def test_each_payment_is_in_the_hands_of_the_bank_once(patient: bank.BankRail, partner: Bank) -> None:
+    refusing(partner, 422, UUID(int=2))
+    await patient.submit(MANY[:4])
+    sizes = [len(body["payments"]) for _, _, body in partner.asked]
+    assert sizes == [4, 2, 2, 1, 1]
+
+
+async def test_halving_ends_and_what_is_left_is_deferred(patient: bank.BankRail, partner: Bank) -> None:
+    refusing(partner, 400, *(one.payout_id for one in MANY))
+    assert list(await patient.submit(MANY)) == [Deferred("HTTP 400")] * 500
+    assert len(partner.asked) == bank.REQUESTS_MAX
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 500])
+async def test_a_bulk_refused_for_another_reason_is_not_halved(
+    patient: bank.BankRail, partner: Bank, status: int
+) -> None:
+    refusing(partner, status, ONE)
+    await patient.submit(MANY)
+    assert len(partner.asked) == 1
+
+
+async def test_a_bank_that_names_a_time_to_come_back_is_not_asked_again_before(
+    patient: bank.BankRail, partner: Bank
+) -> None:
+    refusing(partner, 413, ONE, headers={"Retry-After": "9"})
+    assert list(await patient.submit(MANY)) == [Deferred("HTTP 413", 9)] * 500
+    assert len(partner.asked) == 1
+
+
+async def test_halving_stays_within_the_time_of_one_call(rail: bank.BankRail, partner: Bank) -> None:
+    async def slow(request: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(0.3)
+        return web.Response(status=400)
+
+    partner.reply = slow
+    began = asyncio.get_running_loop().time()
+    assert list(await rail.submit(MANY)) == [Deferred("HTTP 400")] * 500
+    assert asyncio.get_running_loop().time() - began < 1.0 + 0.3
+    assert len(partner.asked) in (1, 2)
+
+
 # the line
 
 
