@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import aiohttp
@@ -98,7 +98,9 @@ def main() -> None:
         timeout = settings.bank_timeout_seconds
         rail = BankRail(session, settings.bank_url, settings.bank_api_key.reveal(), timeout_seconds=timeout)
         calls: list[Call] = [
-            handlers.SubmitPayout(rail, VaultOpener(vault, settings.tenant)),
+            handlers.SubmitPayout(
+                rail, VaultOpener(vault, settings.tenant), lambda: datetime.now(UTC), timedelta(seconds=timeout)
+            ),
             handlers.AskPartner(rail, deadlines),
         ]
         runtime = Runtime(service(deadlines), settings, calls)

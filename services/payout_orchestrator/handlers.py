@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
 
@@ -120,9 +120,12 @@ class SubmitPayout:
 
     name = "submit"
 
-    def __init__(self, rail: Rail, opener: Opener) -> None:
+    def __init__(self, rail: Rail, opener: Opener, now: Callable[[], datetime], timeout: timedelta) -> None:
+        """`timeout`: how long a call of the rail may take. `now`: the wall clock, which leases are held against."""
         self._rail = rail
         self._opener = opener
+        self._now = now
+        self._timeout = timeout
 
     def intent(self, due: Due) -> Ask:
         """PayoutSubmitting, or nothing when somebody else is at it or it is done."""
@@ -133,17 +136,18 @@ class SubmitPayout:
         return any(isinstance(recorded.event, PayoutSubmitting) for recorded in outcome.events)
 
     async def call(self, items: Sequence[tuple[Due, Head]]) -> Sequence[Ask | Again]:
-        """Open, send, and an outcome for each. What cannot be opened was not sent."""
+        """Open, send, and an outcome for each. What cannot be opened, or could outlast its lease, was not sent."""
         stages = [_submitting(head) for _, head in items]
         try:
             instructions = await self._instructions(stages)
         except CannotOpen:
             return [_asked(stage, Deferred("vault unavailable")) for stage in stages]
-        ready = [instruction for instruction in instructions if instruction is not None]
-        verdicts = await self._rail.submit(ready) if ready else ()
-        by_id = {one.payout_id: verdict for one, verdict in zip(ready, verdicts, strict=True)}
-        closed = Deferred("creditor cannot be read")
-        return [_asked(stage, by_id.get(stage.terms.payout_id, closed)) for stage in stages]
+        ends = self._now() + self._timeout
+        held = [_held_back(stage, one, ends) for stage, one in zip(stages, instructions, strict=True)]
+        ready = [one for one, why in zip(instructions, held, strict=True) if one is not None and why is None]
+        answers = iter(await self._rail.submit(ready) if ready else ())
+        verdicts = [why or next(answers) for why in held]
+        return [_asked(stage, verdict) for stage, verdict in zip(stages, verdicts, strict=True)]
 
     async def _instructions(self, stages: Sequence[Submitting]) -> list[Instruction | None]:
         names = [(stage.terms.creditor_name, "name") for stage in stages]
@@ -156,6 +160,15 @@ class SubmitPayout:
 def _submitting(head: Head) -> Submitting:
     assert isinstance(head.state, Submitting), "a call without its intent"
     return head.state
+
+
+def _held_back(stage: Submitting, instruction: Instruction | None, ends: datetime) -> Deferred | None:
+    """Why it is not sent by a call that may last until `ends`; None when it is."""
+    if instruction is None:
+        return Deferred("creditor cannot be read")
+    if stage.lease_until < ends:
+        return Deferred("not sent: its lease ends too soon")
+    return None
 
 
 def _instruction(stage: Submitting, name: str | None, account: str | None) -> Instruction | None:

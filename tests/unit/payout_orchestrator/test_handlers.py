@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -166,12 +166,19 @@ def outcome(*events: Any, state: Any = None) -> Outcome:
     return Outcome(tuple(Recorded(PAYOUT, 1, PAYOUT, event, b"") for event in events), (Head(state, 1),))
 
 
+TIMEOUT = timedelta(seconds=20)
+
+
+def submitter(partner: Partner, vault: Vault, at: datetime = AT) -> h.SubmitPayout:
+    return h.SubmitPayout(partner, vault, lambda: at, TIMEOUT)
+
+
 def test_a_submission_is_announced_before_the_call() -> None:
-    assert h.SubmitPayout(Partner(), Vault()).intent(due()) == Ask(PAYOUT, c.BeginSubmit(payout_id=PAYOUT))
+    assert submitter(Partner(), Vault()).intent(due()) == Ask(PAYOUT, c.BeginSubmit(payout_id=PAYOUT))
 
 
 def test_only_the_attempt_that_wrote_submitting_may_call() -> None:
-    call = h.SubmitPayout(Partner(), Vault())
+    call = submitter(Partner(), Vault())
     assert call.proceeds(outcome(SUBMITTING))
     assert not call.proceeds(outcome(state=given(*OUT).state))
     assert not call.proceeds(outcome(UNKNOWN))
@@ -179,7 +186,7 @@ def test_only_the_attempt_that_wrote_submitting_may_call() -> None:
 
 async def test_names_are_opened_and_the_transfer_is_the_remittance_information() -> None:
     partner = Partner(p.Accepted("ACSP", "B-1"))
-    await h.SubmitPayout(partner, Vault()).call([(due(), head(*OUT))])
+    await submitter(partner, Vault()).call([(due(), head(*OUT))])
     assert partner.given == [
         p.Instruction(
             payout_id=PAYOUT, amount=AMOUNT,
@@ -210,13 +217,13 @@ def test_an_instruction_does_not_show_whom_it_pays() -> None:
     ],
 )
 async def test_each_verdict_becomes_the_outcome_of_this_attempt(verdict: Any, command: Any) -> None:
-    asks = await h.SubmitPayout(Partner(verdict), Vault()).call([(due(), head(*OUT))])
+    asks = await submitter(Partner(verdict), Vault()).call([(due(), head(*OUT))])
     assert asks == [Ask(PAYOUT, command)]
 
 
 async def test_nothing_is_sent_while_the_vault_is_away() -> None:
     partner = Partner()
-    (ask,) = await h.SubmitPayout(partner, Vault(away=True)).call([(due(), head(*OUT))])
+    (ask,) = await submitter(partner, Vault(away=True)).call([(due(), head(*OUT))])
     assert isinstance(ask, Ask)
     assert isinstance(ask.command, c.RecordDeferred)
     assert partner.given == []
@@ -227,12 +234,45 @@ async def test_whoever_was_forgotten_is_not_paid_and_holds_up_nobody_else() -> N
     begun = (replace(event, payout_id=UUID(int=2)) for event in (APPROVED, SUBMITTING))
     partner = Partner(p.Accepted("ACSP", "B-1"))
     items = [(due(2), head(other, *begun)), (due(1), head(*OUT))]
-    first, second = await h.SubmitPayout(partner, Vault("gone")).call(items)
+    first, second = await submitter(partner, Vault("gone")).call(items)
     assert isinstance(first, Ask)
     assert isinstance(second, Ask)
     assert isinstance(first.command, c.RecordDeferred)
     assert isinstance(second.command, c.RecordSent)
     assert [one.payout_id for one in partner.given] == [PAYOUT]
+
+
+async def test_what_could_outlast_its_lease_is_not_sent_and_holds_up_nobody_else() -> None:
+    longer = SUBMITTING.lease_until + timedelta(microseconds=1)
+    other = (replace(each, payout_id=UUID(int=2)) for each in (REQUESTED, APPROVED))
+    begun = replace(SUBMITTING, payout_id=UUID(int=2), lease_until=longer)
+    partner = Partner(p.Accepted("ACSP", "B-1"))
+    late = longer - TIMEOUT
+    first, second = await submitter(partner, Vault(), late).call([(due(1), head(*OUT)), (due(2), head(*other, begun))])
+    assert isinstance(first, Ask)
+    assert isinstance(second, Ask)
+    assert first.command == c.RecordDeferred(payout_id=PAYOUT, attempt=1, reason="not sent: its lease ends too soon")
+    assert isinstance(second.command, c.RecordSent)
+    assert [one.payout_id for one in partner.given] == [UUID(int=2)]
+
+
+async def test_a_lease_that_holds_exactly_as_long_as_a_call_may_take_is_long_enough() -> None:
+    partner = Partner(p.Accepted("ACSP", "B-1"))
+    await submitter(partner, Vault(), SUBMITTING.lease_until - TIMEOUT).call([(due(), head(*OUT))])
+    assert len(partner.given) == 1
+
+
+async def test_the_time_is_looked_at_after_the_vault_has_answered() -> None:
+    clock = [AT]
+
+    class Slow(Vault):
+        async def open_many(self, sealed: list[tuple[Sealed, str]]) -> Sequence[str | None]:
+            clock[0] = SUBMITTING.lease_until
+            return await super().open_many(sealed)
+
+    partner = Partner()
+    await h.SubmitPayout(partner, Slow(), lambda: clock[0], TIMEOUT).call([(due(), head(*OUT))])
+    assert partner.given == []
 
 
 # asking
