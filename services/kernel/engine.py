@@ -201,7 +201,14 @@ class Engine:
     async def heads(self, streams: Sequence[UUID]) -> dict[UUID, tuple[StoredHead, Any]]:
         """Committed heads with their states, for answers to reads; streams that do not exist are left out."""
         found = await self.store.heads(streams)
-        return {stream_id: (head, self.state_of(head)) for stream_id, head in found.items()}
+        return {stream_id: (head, await self._committed_state(head)) for stream_id, head in found.items()}
+
+    async def _committed_state(self, head: StoredHead) -> Any:
+        decider = self._deciders[head.category]
+        if decider.fold_version == head.fold:
+            return self.state_of(head)
+        rows = await self.store.history(head.stream_id)
+        return self._fold(decider, [(row.event_type, row.data) for row in rows if row.version <= head.version])
 
     async def rows(self, sql: str, *values: Any) -> Sequence[Any]:
         """A read of the service's own tables, for answers to reads."""

@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -171,6 +171,26 @@ async def test_states_of_an_older_fold_are_folded_anew_from_their_events(backend
     heads = await changed.heads([one, two])
     assert heads[one][0].fold == 2
     assert heads[two][0].fold == 1
+
+
+async def test_a_read_of_an_older_fold_is_folded_anew_and_never_decoded(backend: Backend) -> None:
+    """Its bytes, or even its stage, may be of a class that is gone."""
+    one = uuid4()
+    await backend.engine().run(Units([ask(one, Add(1)), ask(one, Add(2))]))
+    renamed = replace(JAR, fold_version=2, stages=(Crate,), evolve=_packed)
+    head, state = (await Engine(backend.lane(), (renamed,), TOPIC, uuid4).heads([one]))[one]
+    assert (head.version, state) == (2, Crate((1, 2)))
+
+
+@dataclass(frozen=True, slots=True)
+class Crate:
+    """What a later release makes of a jar."""
+
+    numbers: tuple[int, ...] = ()
+
+
+def _packed(crate: Crate | None, event: Any) -> Crate:
+    return Crate((*(crate.numbers if crate else ()), event.number))
 
 
 def _doubled(jar: Jar) -> Jar:
