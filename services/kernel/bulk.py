@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from services.kernel import metrics
-from services.kernel.decider import Answer, Outcome, Unit
+from services.kernel.decider import Answer, Meta, Outcome, RequestKey, Unit
 from services.kernel.group_commit import GroupCommit, Overloaded
 from services.kernel.http import Reply
-from services.kernel.problem import internal_error, rejection, unavailable
+from services.kernel.problem import Problem, internal_error, rejection, unavailable
 from services.kernel.rejected import Rejected
+from services.kernel.value import value
 
 ITEMS_MAX = 500
 
@@ -41,18 +42,48 @@ def _count(outcome: Outcome) -> None:
         metrics.IDEMPOTENCY_EVENTS.labels("reserved").inc()
 
 
-Item = Unit | Rejected  # a unit to commit, or why it never became one
+@value
+class Refused:
+    """A request that was refused before it became a unit. An answer that its key got before goes first: a repeated
+    request is never refused for what has changed since."""
+
+    asked: Meta
+    key: RequestKey
+    refusal: Rejected | Problem
+
+    def unit(self) -> Unit:
+        """Only looks the key up: without an answer nothing is stored."""
+        return Unit((), self.asked, self.key)
+
+
+Item = Unit | Refused
+
+
+def _unit(item: Item) -> Unit:
+    return item.unit() if isinstance(item, Refused) else item
+
+
+async def commit_item(commands: GroupCommit, item: Item) -> Outcome:
+    """Commit one; raises its refusal."""
+    outcome = (await commit(commands, [_unit(item)]))[0]
+    if isinstance(item, Refused) and _said_nothing(outcome):
+        raise item.refusal
+    return outcome
 
 
 async def commit_items(commands: GroupCommit, items: Sequence[Item]) -> Reply:
-    """Commit what became a unit; a result for each item, in order: {index, status, body}."""
-    units = [item for item in items if isinstance(item, Unit)]
-    outcomes = iter(await commit(commands, units))
-    answers = [rejection(item) if isinstance(item, Rejected) else _answer(next(outcomes)) for item in items]
-    return bulk_reply(answers)
+    """Commit all; a result for each item, in order: {index, status, body}."""
+    outcomes = await commit(commands, [_unit(item) for item in items])
+    return bulk_reply([_answer(item, outcome) for item, outcome in zip(items, outcomes, strict=True)])
 
 
-def _answer(outcome: Outcome) -> Answer:
+def _said_nothing(outcome: Outcome) -> bool:
+    return outcome.answer is None and outcome.refusal is None and outcome.error is None
+
+
+def _answer(item: Item, outcome: Outcome) -> Answer:
+    if isinstance(item, Refused) and _said_nothing(outcome):
+        return item.refusal.answer if isinstance(item.refusal, Problem) else rejection(item.refusal)
     if outcome.answer is not None:
         return outcome.answer
     return rejection(outcome.refusal) if outcome.refusal else internal_error().answer

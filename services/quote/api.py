@@ -11,7 +11,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from contracts.quote.v1 import QuoteCreated
-from services.kernel.bulk import ITEMS_MAX, Item, answering, commit, commit_items
+from services.kernel.bulk import ITEMS_MAX, Item, Refused, answering, commit_item, commit_items
 from services.kernel.codec import encode
 from services.kernel.decider import Answer, Ask, Meta, Outcome, RequestKey, Unit
 from services.kernel.engine import Engine
@@ -112,18 +112,15 @@ class Quotes:
 
     async def create(self, body: QuoteRequest, key: RequestKey, asked: Meta, principal: Principal) -> Outcome:
         """Price, then promise."""
-        unit = self._unit(body, await self._prices([body]), key, asked, principal)
-        return (await commit(self._commands, [unit]))[0]
+        item = self._item(body, await self._prices([body]), key, asked, principal)
+        return await commit_item(self._commands, item)
 
     async def create_all(self, body: QuoteBatchRequest, key: RequestKey, asked: Meta, principal: Principal) -> Reply:
         """Each item under its own key."""
         rates = await self._prices(body.quotes)
-        items: list[Item] = []
-        for index, each in enumerate(body.quotes):
-            try:
-                items.append(self._unit(each, rates, item_key(key, index), asked, principal))
-            except Rejected as refusal:
-                items.append(refusal)
+        items = [
+            self._item(each, rates, item_key(key, index), asked, principal) for index, each in enumerate(body.quotes)
+        ]
         return await commit_items(self._commands, items)
 
     async def find(self, quote_id: UUID, principal: Principal) -> dict[str, Any]:
@@ -149,6 +146,14 @@ class Quotes:
             return await self._rates.rate(source, target)
         except RateUnavailable:
             return RateAway(f"{source}/{target}")
+
+    def _item(
+        self, wish: QuoteRequest, rates: Mapping[str, Any], key: RequestKey, asked: Meta, principal: Principal
+    ) -> Item:
+        try:
+            return self._unit(wish, rates, key, asked, principal)
+        except Rejected as refusal:
+            return Refused(asked, key, refusal)
 
     def _unit(
         self, wish: QuoteRequest, rates: Mapping[str, Any], key: RequestKey, asked: Meta, principal: Principal

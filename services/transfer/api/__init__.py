@@ -10,14 +10,14 @@ from pydantic import Field
 from starlette.responses import Response
 
 from contracts.deposit.routes import route_id, route_reference
-from services.kernel.bulk import ITEMS_MAX, Item, answering, commit, commit_items
+from services.kernel.bulk import ITEMS_MAX, Item, Refused, answering, commit, commit_item, commit_items
 from services.kernel.codec import encode
 from services.kernel.decider import Answer, Ask, Head, Meta, Outcome, RequestKey, Unit
 from services.kernel.engine import Engine
 from services.kernel.group_commit import GroupCommit
 from services.kernel.http import Reply, meta, reply
 from services.kernel.idempotency import item_key, request_key
-from services.kernel.problem import unavailable
+from services.kernel.problem import Problem, unavailable
 from services.kernel.rejected import Rejected
 from services.kernel.routing import BULK_BYTES_MAX, Request, Router
 from services.kernel.strict_json import Body, Id, parse, read_uuid
@@ -102,21 +102,24 @@ class Transfers:
 
     async def open(self, wish: TransferRequest, key: RequestKey, asked: Meta, principal: Principal) -> Outcome:
         """Look up what others own, then ask."""
-        terms, people = await self._facts([wish], principal)
-        return (await commit(self._commands, [_unit(wish, terms, people, key, asked, principal)]))[0]
+        (item,) = await self._items([wish], [key], asked, principal)
+        return await commit_item(self._commands, item)
 
     async def open_all(
         self, wishes: Sequence[TransferRequest], key: RequestKey, asked: Meta, principal: Principal
     ) -> Reply:
         """Each item under its own key."""
-        terms, people = await self._facts(wishes, principal)
-        items: list[Item] = []
-        for index, wish in enumerate(wishes):
-            try:
-                items.append(_unit(wish, terms, people, item_key(key, index), asked, principal))
-            except Rejected as refusal:
-                items.append(refusal)
-        return await commit_items(self._commands, items)
+        keys = [item_key(key, index) for index in range(len(wishes))]
+        return await commit_items(self._commands, await self._items(wishes, keys, asked, principal))
+
+    async def _items(
+        self, wishes: Sequence[TransferRequest], keys: Sequence[RequestKey], asked: Meta, principal: Principal
+    ) -> list[Item]:
+        try:
+            terms, people = await self._facts(wishes, principal)
+        except Problem as away:
+            return [Refused(asked, key, away) for key in keys]
+        return [_item(wish, terms, people, key, asked, principal) for wish, key in zip(wishes, keys, strict=True)]
 
     async def cancel(
         self, transfer_id: UUID, reason: str, key: RequestKey, asked: Meta, principal: Principal
@@ -169,6 +172,20 @@ class Transfers:
         except OwnerUnavailable:
             raise unavailable("the owner of the quote or of the profile does not answer") from None
         return terms, people
+
+
+def _item(
+    wish: TransferRequest,
+    terms: Mapping[UUID, Terms],
+    people: Mapping[UUID, Person],
+    key: RequestKey,
+    asked: Meta,
+    principal: Principal,
+) -> Item:
+    try:
+        return _unit(wish, terms, people, key, asked, principal)
+    except Rejected as refusal:
+        return Refused(asked, key, refusal)
 
 
 def _unit(

@@ -173,6 +173,17 @@ async def test_states_of_an_older_fold_are_folded_anew_from_their_events(backend
     assert heads[two][0].fold == 1
 
 
+async def test_a_unit_without_asks_looks_its_key_up_and_stores_nothing(backend: Backend) -> None:
+    engine, unit = backend.engine(), keyed(uuid4(), Add(1), "k")
+    looked_up = replace(unit, asks=(), answer=None)
+    (unknown,) = await engine.run(Units([looked_up]))
+    (first,) = await engine.run(Units([unit]))
+    (known,) = await engine.run(Units([looked_up]))
+    assert (unknown.replayed, unknown.answer, unknown.refusal) == (False, None, None)
+    assert (known.replayed, known.answer) == (True, first.answer)
+    assert await backend.count("request_key") == 1
+
+
 async def test_a_read_of_an_older_fold_is_folded_anew_and_never_decoded(backend: Backend) -> None:
     """Its bytes, or even its stage, may be of a class that is gone."""
     one = uuid4()
