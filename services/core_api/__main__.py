@@ -38,7 +38,7 @@ from services.kernel.vault import Vault
 from services.kernel.vault_keys import PostgresKeys
 
 VAULT_CONNECTIONS_MAX = 2
-EXIT_REFUSED = 1
+EXIT_REFUSED, EXIT_USAGE = 1, 2
 ROLES = ("customer", "operator", "admin")
 
 
@@ -154,13 +154,15 @@ def told(ask: Ask, outcome: Outcome, *, known: bool) -> tuple[int, str]:
 
 def manage(arguments: argparse.Namespace, settings: Settings) -> int:
     """The command line, but for serving."""
+    if arguments.tenant not in {None, settings.tenant}:
+        sys.stderr.write(f"one tenant per installation: this one serves {settings.tenant}, not {arguments.tenant}\n")
+        return EXIT_USAGE
     password = sys.stdin.readline().rstrip("\r\n")
     if not api.PASSWORD_CHARS_MIN <= len(password) <= api.PASSWORD_CHARS_MAX:
         sys.stderr.write(f"the password needs {api.PASSWORD_CHARS_MIN} to {api.PASSWORD_CHARS_MAX} characters\n")
         return EXIT_REFUSED
-    tenant = arguments.tenant or settings.tenant
     try:
-        code, text = asyncio.run(add_user(settings, tenant, arguments.login, password, arguments.role))
+        code, text = asyncio.run(add_user(settings, settings.tenant, arguments.login, password, arguments.role))
     except (Unavailable, OSError, asyncpg.PostgresError) as error:
         code, text = EXIT_REFUSED, f"the database does not answer: {type(error).__name__}"
     (sys.stderr if code else sys.stdout).write(text + "\n")

@@ -33,8 +33,8 @@ from services.kernel.idempotency import request_key
 from services.kernel.problem import Problem
 from services.kernel.routing import Request, Router
 from services.kernel.sealed import Sealed
-from services.kernel.strict_json import Body, Line, parse, read_uuid
-from services.kernel.tokens import Principal, Tokens, require
+from services.kernel.strict_json import Body, Id, Line, parse, read_uuid
+from services.kernel.tokens import Principal, Tokens, require, require_tenant
 from services.kernel.vault import Erased, Vault
 
 PASSWORD_CHARS_MIN = 8  # NIST SP 800-63B; checked where users are made
@@ -96,7 +96,7 @@ class ProfilesRequest(Body):
     """Which profiles, of which tenant."""
 
     tenant: str
-    profile_ids: Annotated[list[str], Field(min_length=1, max_length=PROFILES_MAX)]
+    profile_ids: Annotated[list[Id], Field(min_length=1, max_length=PROFILES_MAX)]
 
 
 def credentials_invalid() -> Problem:
@@ -253,18 +253,19 @@ class Profiles:
 
 
 def login_routes(users: Users, tokens: Tokens, tenant: str, token_seconds: int) -> Router:
-    """/v1/auth/login and /v1/me; `tenant` is that of a login which names none."""
+    """/v1/auth/login and /v1/me; `tenant` is that of this installation, which serves no other."""
     router = Router()
 
     @router.post("/v1/auth/login", status=200, body=LoginRequest, reply=LoginReply)
     async def post_login(request: Request) -> Response:
         """A bearer token for login and password."""
         wish = parse(await request.body(), LoginRequest)
-        home = wish.tenant or tenant
-        known = await users.authenticate(home, wish.login, wish.password)
+        if wish.tenant not in {None, tenant}:
+            raise credentials_invalid()
+        known = await users.authenticate(tenant, wish.login, wish.password)
         if known is None:
             raise credentials_invalid()
-        principal = Principal(known.user.user_id, home, frozenset(known.user.roles))
+        principal = Principal(known.user.user_id, tenant, frozenset(known.user.roles))
         return json_reply({
             "access_token": tokens.issue(principal, token_seconds),
             "token_type": "Bearer",
@@ -316,7 +317,7 @@ def profile_routes(profiles: Profiles, tokens: Tokens) -> Router:
         principal = tokens.authenticate(request.headers)
         require(principal, "service")
         body = parse(await request.body(), ProfilesRequest)
-        ids = [read_uuid(each) for each in body.profile_ids]
-        return Reply((200, encode(await profiles.facts(body.tenant, ids))))
+        require_tenant(principal, body.tenant)
+        return Reply((200, encode(await profiles.facts(body.tenant, body.profile_ids))))
 
     return router

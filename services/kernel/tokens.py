@@ -64,6 +64,12 @@ def require(principal: Principal, *roles: str) -> None:
         raise Problem(403, "forbidden", "The role of the caller does not allow this.")
 
 
+def require_tenant(principal: Principal, tenant: str) -> None:
+    """Raises Problem 403 unless the principal belongs to `tenant`."""
+    if principal.tenant != tenant:
+        raise Problem(403, "forbidden", "The caller belongs to another tenant.")
+
+
 class Tokens:
     """Issues under the first key; verifies under all of them (two while a secret is being replaced)."""
 

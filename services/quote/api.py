@@ -21,8 +21,8 @@ from services.kernel.idempotency import item_key, request_key
 from services.kernel.money import Currency, Money, iso4217
 from services.kernel.rejected import Rejected
 from services.kernel.routing import BULK_BYTES_MAX, Request, Router
-from services.kernel.strict_json import Body, parse, read_uuid
-from services.kernel.tokens import Principal, Tokens, require
+from services.kernel.strict_json import Body, Id, parse, read_uuid
+from services.kernel.tokens import Principal, Tokens, require, require_tenant
 from services.quote.domain import Corridor, Corridors, CreateQuote, Quote, QuoteNotFound, price
 from services.quote.ports import RateSource, RateUnavailable
 
@@ -218,7 +218,8 @@ def routes(quotes: Quotes, corridors: Corridors, tokens: Tokens) -> Router:
         principal = tokens.authenticate(request.headers)
         require(principal, "service")
         body = parse(await request.body(), TermsRequest)
-        return Reply((200, encode(await quotes.terms([UUID(each) for each in body.quote_ids], body.tenant))))
+        require_tenant(principal, body.tenant)
+        return Reply((200, encode(await quotes.terms(body.quote_ids, body.tenant))))
 
     @router.get("/v1/corridors")
     async def get_corridors(request: Request) -> Response:
@@ -233,4 +234,4 @@ class TermsRequest(Body):
     """Which quotes, of which tenant."""
 
     tenant: str
-    quote_ids: Annotated[list[str], Field(min_length=1, max_length=ITEMS_MAX)]
+    quote_ids: Annotated[list[Id], Field(min_length=1, max_length=ITEMS_MAX)]

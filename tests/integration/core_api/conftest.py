@@ -97,11 +97,12 @@ class System:
         async with self.session.request(method, self.url + path, json=body, headers=named) as answer:
             return answer.status, json.loads(await answer.read())
 
-    async def user(self, login: str, role: str, tenant: str = "corridor") -> dict[str, str]:
+    async def user(self, login: str, role: str) -> dict[str, str]:
         """A registered user, logged in: the headers of their requests."""
-        code, text = await add_user(self.settings, tenant, login, PASSWORD, role)
+        code, text = await add_user(self.settings, self.settings.tenant, login, PASSWORD, role)
         assert code == 0, text
-        status, answer = await self.ask("POST", "/v1/auth/login", self.credentials(login) | {"tenant": tenant})
+        body = self.credentials(login) | {"tenant": self.settings.tenant}
+        status, answer = await self.ask("POST", "/v1/auth/login", body)
         assert status == 200, answer
         return {"authorization": f"Bearer {answer['access_token']}"}
 

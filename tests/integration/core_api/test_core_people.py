@@ -54,10 +54,12 @@ async def test_a_wrong_password_and_an_unknown_login_get_the_same_answer(system:
     assert first == second
 
 
-async def test_a_login_of_one_tenant_is_unknown_in_another(system: System) -> None:
-    await system.user("four@example.com", "customer")
+async def test_a_login_of_another_tenant_is_refused_even_with_the_right_password(system: System) -> None:
+    """One tenant per installation."""
+    assert (await add_user(system.settings, "elsewhere", "four@example.com", PASSWORD, "customer"))[0] == 0
     body = system.credentials("four@example.com") | {"tenant": "elsewhere"}
-    assert (await system.ask("POST", "/v1/auth/login", body))[0] == 401
+    status, problem = await system.ask("POST", "/v1/auth/login", body)
+    assert (status, problem["code"]) == (401, "CREDENTIALS_INVALID")
 
 
 async def test_adding_a_user_again_prints_the_same_id(system: System) -> None:
@@ -86,7 +88,7 @@ async def test_the_owner_sees_a_profile_in_full_and_an_operator_masked(system: S
 
 async def test_nobody_else_finds_it(system: System) -> None:
     owner, other = await system.user("a@example.com", "customer"), await system.user("b@example.com", "customer")
-    stranger = await system.user("op@example.com", "operator", tenant="elsewhere")
+    stranger = system.bearer(Principal(uuid4(), "elsewhere", frozenset({"operator"})))
     path = f"/v1/profiles/{(await created(system, owner, SENDER))['profile_id']}"
 
     for who in (other, stranger):
@@ -144,8 +146,10 @@ async def test_services_get_the_facts_sealed_and_nobody_else_does(system: System
     assert (status, list(found)) == (200, [profile_id])
     person = decoder(Person)(json.dumps(found[profile_id]).encode())
     assert (person.kyc, person.kind, person.name.subject) == ("pending", "receiver", UUID(profile_id))
-    status, found = await system.ask("POST", "/internal/profiles", body | {"tenant": "elsewhere"}, **service)
-    assert (status, found) == (200, {})
+    assert (await system.ask("POST", "/internal/profiles", body | {"tenant": "elsewhere"}, **service))[0] == 403
+    for odd in (profile_id.upper(), "{" + profile_id + "}", "x"):
+        status, problem = await system.ask("POST", "/internal/profiles", body | {"profile_ids": [odd]}, **service)
+        assert (status, problem["code"]) == (422, "INVALID_BODY")
 
 
 async def test_nothing_personal_is_kept_in_clear(system: System, database: str) -> None:

@@ -47,6 +47,13 @@ def add(environ: dict[str, str], password: str) -> subprocess.CompletedProcess[s
     )
 
 
+def test_a_user_of_another_tenant_is_refused_with_a_sentence(environ: dict[str, str]) -> None:
+    argv = [*PROGRAM, "users", "add", "--login", "x", "--role", "operator", "--tenant", "elsewhere"]
+    ended = subprocess.run(argv, env=environ, input=PASSWORD, text=True, capture_output=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "one tenant per installation: this one serves corridor, not elsewhere\n"
+
+
 def call(url: str, body: Any = None) -> Any:
     data = json.dumps(body).encode() if body is not None else None
     request = urllib.request.Request(url, data, {"content-type": "application/json"})  # noqa: S310 - http, and ours
