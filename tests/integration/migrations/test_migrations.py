@@ -145,6 +145,28 @@ async def test_the_on_call_reads_every_table_of_the_services_and_writes_none(dat
     assert "default_transaction_read_only=on" in settings
 
 
+@pytest.mark.parametrize(
+    ("role", "allowed"),
+    [
+        ("corridor_core", {"SELECT", "INSERT", "UPDATE"}),  # makes keys, and destroys those of the erased
+        ("corridor_payout", {"SELECT"}),  # opens the creditor's account for the rail
+        ("corridor_deposit", set()),
+        ("corridor_transfer", set()),
+        ("corridor_ledger", set()),
+        ("corridor_quote", set()),
+    ],
+)
+async def test_only_who_seals_or_opens_has_the_keys(database: str, role: str, allowed: set[str]) -> None:
+    async with _connected(database) as connection:
+        found = {
+            right
+            for right in ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
+            if await connection.fetchval("SELECT has_table_privilege($1, 'vault.data_key', $2)", role, right)
+        }
+        enters = await connection.fetchval("SELECT has_schema_privilege($1, 'vault', 'USAGE')", role)
+    assert (found, enters) == (allowed, bool(allowed))
+
+
 @pytest.mark.parametrize("schema", SCHEMAS.values())
 async def test_the_on_call_cannot_put_a_side_effect_off(database: str, schema: str) -> None:
     await _as(ONCALL, database, _statement("SELECT", f"{schema}.side_effect"))

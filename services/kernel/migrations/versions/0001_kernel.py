@@ -61,7 +61,6 @@ def _oncall(schema: str) -> str:
 
 
 def _vault_grants() -> str:
-    writers, readers = "corridor_core, corridor_deposit", "corridor_core, corridor_deposit, corridor_payout"
-    return f"""GRANT USAGE ON SCHEMA vault TO {readers};
-        GRANT SELECT ON vault.data_key TO {readers};
-        GRANT INSERT ON vault.data_key TO {writers};"""
+    return """GRANT USAGE ON SCHEMA vault TO corridor_core, corridor_payout;
+        GRANT SELECT ON vault.data_key TO corridor_core, corridor_payout;
+        GRANT INSERT, UPDATE ON vault.data_key TO corridor_core;"""
