@@ -11,6 +11,7 @@ follows from its key and that number.
 import asyncio
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from contracts.topics import ALL, PARTITIONS_DEMO, TOPIC_CONFIG
 
 NAMES = tuple(topic.name for topic in ALL)
 REQUEST_MILLISECONDS = 10_000
+SETTLE_SECONDS = 10.0
 ALREADY_EXISTS = 36  # Kafka's error code: somebody else made it meanwhile
 
 
@@ -71,8 +73,20 @@ async def ensure(bootstrap: str, partitions: int, replication: int = 1) -> list[
         new = [NewTopic(name, partitions, replication, topic_configs=dict(TOPIC_CONFIG)) for name in missing]
         if new:
             _check(await admin.create_topics(new, timeout_ms=REQUEST_MILLISECONDS))
-        await _verify(admin, partitions)
+        await _settled(admin, partitions)
         return missing
+
+
+async def _settled(admin: AIOKafkaAdminClient, partitions: int) -> None:
+    """A broker acknowledges a topic before its metadata names it: what was just made is looked for until it is there."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        try:
+            return await _verify(admin, partitions)
+        except TopicsDiffer:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.1)
 
 
 async def verify(bootstrap: str, partitions: int) -> None:
