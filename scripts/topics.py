@@ -78,13 +78,13 @@ async def ensure(bootstrap: str, partitions: int, replication: int = 1) -> list[
 
 
 async def _settled(admin: AIOKafkaAdminClient, partitions: int) -> None:
-    """A broker acknowledges a topic before its metadata names it: what was just made is looked for until it is there."""
+    """A broker acknowledges a topic before its metadata names it: what was just made is looked for until it is."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while True:
         try:
             return await _verify(admin, partitions)
-        except TopicsDiffer:
-            if time.monotonic() > deadline:
+        except TopicsDiffer as differ:
+            if time.monotonic() > deadline or not all(fault.endswith("is missing") for fault in differ.faults):
                 raise
             await asyncio.sleep(0.1)
 

@@ -1,4 +1,4 @@
-"""Look-ups by key that wait for each other: those that arrive while a query runs are the next query, all of them at once."""
+"""Look-ups by key that wait for each other: those that arrive while a query runs are the next one, all at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Found = TypeVar("Found")
 
 
 class Loader(Generic[Key, Found]):
-    """One query is in flight at a time. What is not found is not in the answer; a query that fails fails all its askers."""
+    """One query is in flight at a time. What is not found is not in the answer; one that fails, fails its askers."""
 
     def __init__(self, query: Callable[[list[Key]], Awaitable[Mapping[Key, Found]]]) -> None:
         self._query = query
