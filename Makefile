@@ -28,7 +28,7 @@ up: bootstrap ## the whole system in the background; var/run/system.json says wh
 down: bootstrap ## end what `up` started; its data stay
 	@exec .venv/bin/python -m scripts.system down
 
-reset: bootstrap ## end it and delete its data
+reset: bootstrap ## delete its data; refused while it is up
 	@exec .venv/bin/python -m scripts.system reset
 
 test: bootstrap ## lint, types, import rules and all tests

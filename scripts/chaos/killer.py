@@ -73,18 +73,26 @@ class Killer:
     async def run(self, order: Sequence[str], seconds: float, requests: Mapping[str, int], rng: random.Random) -> None:
         """All of `order`, spread over `seconds`. `requests`: under way, by the first part of their path."""
         began, every = time.monotonic(), seconds / max(len(order), 1)
+        missed = []
         for number, name in enumerate(order):
             await asyncio.sleep(began + (number + rng.random()) * every - time.monotonic())
-            flying = await self._wait(name, requests)
-            if flying is None:
-                self._say(f"{name} not killed: nothing in flight, or it did not come back in {WAIT_SECONDS:.0f} s")
-                continue
-            pid = await asyncio.to_thread(self._system.kill, name)
-            self._last[name] = pid
-            self.killed.append(name)
-            at = time.monotonic() - began
-            self._log.write("kill", name=name, pid=pid, at_seconds=round(at, 3), in_flight=str(flying))
-            self._say(f"{at:6.1f} s  kill -9 {len(self.killed):>2} {name:<20} with {flying}")
+            if not await self._try(name, requests, began):
+                missed.append(name)
+        for name in missed:  # once more each, under the same load: it had just been killed, or had nothing to lose
+            await self._try(name, requests, began)
+
+    async def _try(self, name: str, requests: Mapping[str, int], began: float) -> bool:
+        flying = await self._wait(name, requests)
+        if flying is None:
+            self._say(f"{name} not killed: nothing in flight, or it did not come back in {WAIT_SECONDS:.0f} s")
+            return False
+        pid = await asyncio.to_thread(self._system.kill, name)
+        self._last[name] = pid
+        self.killed.append(name)
+        at = time.monotonic() - began
+        self._log.write("kill", name=name, pid=pid, at_seconds=round(at, 3), in_flight=str(flying))
+        self._say(f"{at:6.1f} s  kill -9 {len(self.killed):>2} {name:<20} with {flying}")
+        return True
 
     async def _wait(self, name: str, requests: Mapping[str, int]) -> InFlight | None:
         """Until there is something to lose and somebody to lose it; None when it does not happen."""
