@@ -37,6 +37,7 @@ DRAIN_SECONDS_MAX = 100.0  # above a side effect's lease of 90 s, which a killed
 JUDGE_SECONDS = 30.0
 EVIDENCE_SECONDS_MAX = 60.0
 REST_SECONDS = 0.5
+SPARE_KILLS = 6  # for victims that were idle when their moment came
 ANSWER_SECONDS = 10.0  # the clients' patience with one answer, before they ask again
 # All deadlines are configuration; these are short so that what a kill has left in doubt is cleared up within the bound.
 SHORTENED = {
@@ -133,11 +134,12 @@ class Chaos:
         """All of it."""
         await self.load.prepare()
         watching, loading = asyncio.create_task(self.watch.run()), asyncio.create_task(self.load.run())
-        order = victims(self.arguments.kills, self.arguments.server_kills, self.rng)
+        order = victims(self.arguments.kills + SPARE_KILLS, self.arguments.server_kills, self.rng)
+        wanted = len(order) - SPARE_KILLS
         seconds = max(self.until - time.monotonic() - DRAIN_SECONDS_MAX - JUDGE_SECONDS, 10.0)
-        say(f"{self.arguments.rate:g} loops/s, half of them in bulk; {len(order)} kills in {seconds:.0f} s")
+        say(f"{self.arguments.rate:g} loops/s, half of them in bulk; {wanted} kills in {seconds:.0f} s")
         killer = Killer(self.system, self.load, self.watch, self.log, say)
-        await killer.run(order, seconds, self.client.in_flight, self.rng)
+        await killer.run(order, wanted, seconds, self.client.in_flight, self.rng)
         self.load.stop()
         under_way = f"{self.load.open_loops} loops under way, asked again {self.client.retries} times"
         say(f"{len(killer.killed)} kills done; {under_way}")
@@ -148,7 +150,7 @@ class Chaos:
             await watching
         await self.watch.close()
         self.client.close()
-        return await self._judged(len(order))
+        return await self._judged(wanted)
 
     async def _come_to_rest(self, loading: "asyncio.Task[None]") -> None:
         """Every request answered, every loop posted and completed, every outbox empty; or the bound is over."""

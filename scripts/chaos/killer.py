@@ -14,7 +14,7 @@ from scripts.stack import process
 from scripts.system.installation import PROGRAMS, SANDBOX
 from scripts.system.system import BROKER, POSTGRES, System
 
-WAIT_SECONDS = 10.0  # for something to be in flight; without load there is nothing to show
+WAIT_SECONDS = 4.0  # for something to be in flight; without load there is nothing to show
 LOOK_SECONDS = 0.01
 SETTLED_SECONDS = 0.5  # a process younger than this has not done anything yet
 # Whose requests a victim has in hand: the first part of their path.
@@ -70,29 +70,29 @@ class Killer:
         self._last: dict[str, int] = {}  # the pid that was killed
         self.killed: list[str] = []
 
-    async def run(self, order: Sequence[str], seconds: float, requests: Mapping[str, int], rng: random.Random) -> None:
-        """All of `order`, spread over `seconds`. `requests`: under way, by the first part of their path."""
+    async def run(
+        self, order: Sequence[str], wanted: int, seconds: float, requests: Mapping[str, int], rng: random.Random
+    ) -> None:
+        """`order`, spread over `seconds`, until `wanted` are killed: it has spares, for a victim may be idle when its
+        moment comes. `requests`: under way, by the first part of their path."""
         began, every = time.monotonic(), seconds / max(len(order), 1)
-        missed = []
         for number, name in enumerate(order):
             await asyncio.sleep(began + (number + rng.random()) * every - time.monotonic())
-            if not await self._try(name, requests, began):
-                missed.append(name)
-        for name in missed:  # once more each, under the same load: it had just been killed, or had nothing to lose
             await self._try(name, requests, began)
+            if len(self.killed) >= wanted:
+                return
 
-    async def _try(self, name: str, requests: Mapping[str, int], began: float) -> bool:
+    async def _try(self, name: str, requests: Mapping[str, int], began: float) -> None:
         flying = await self._wait(name, requests)
         if flying is None:
             self._say(f"{name} not killed: nothing in flight, or it did not come back in {WAIT_SECONDS:.0f} s")
-            return False
+            return
         pid = await asyncio.to_thread(self._system.kill, name)
         self._last[name] = pid
         self.killed.append(name)
         at = time.monotonic() - began
         self._log.write("kill", name=name, pid=pid, at_seconds=round(at, 3), in_flight=str(flying))
         self._say(f"{at:6.1f} s  kill -9 {len(self.killed):>2} {name:<20} with {flying}")
-        return True
 
     async def _wait(self, name: str, requests: Mapping[str, int]) -> InFlight | None:
         """Until there is something to lose and somebody to lose it; None when it does not happen."""
