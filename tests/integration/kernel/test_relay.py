@@ -93,7 +93,7 @@ async def test_a_leader_that_hangs_loses_the_lock_and_its_late_delete_fails(post
     standby = postgres.outbox()
     assert not await standby.lead()
     await until(standby.lead)
-    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)):
         await hanging.delete([each.global_seq for each in taken])
     assert await standby.take(10) == taken
     await postgres.close(standby)
