@@ -15,6 +15,8 @@ from scripts.system.home import Home, read_json, write_json
 SERVICES = ("core_api", "quote", "transfer", "deposit_watcher", "payout_orchestrator", "ledger")
 SANDBOX = "sandbox"
 PROGRAMS = (*SERVICES, SANDBOX)
+INTERNAL = "core_api_internal"  # core_api's second port: its internal routes, probes and metrics
+PORTS = (*PROGRAMS, INTERNAL)
 ROLES = {
     "core_api": "corridor_core",
     "quote": "corridor_quote",
@@ -44,7 +46,7 @@ class PortTaken(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Installation:
-    """`passwords` by PostgreSQL role, `logins` by user, `ports` by program. Nothing here may reach a log."""
+    """`passwords` by PostgreSQL role, `logins` by user, `ports` by PORTS. Nothing here may reach a log."""
 
     broker: Kind
     partitions: int
@@ -75,8 +77,9 @@ class Installation:
     def save(self, home: Home) -> None:
         write_json(home.installation, asdict(self))
 
-    def url(self, program: str) -> str:
-        return f"http://127.0.0.1:{self.ports[program]}"
+    def url(self, port: str) -> str:
+        """Of a program, or of INTERNAL."""
+        return f"http://127.0.0.1:{self.ports[port]}"
 
     @property
     def webhook_key(self) -> dict[str, str]:
@@ -105,23 +108,23 @@ def choose_ports(kept: Mapping[str, int], environment: Mapping[str, str]) -> dic
     Raises PortTaken for one that was asked for.
     """
     chosen = {}
-    for index, program in enumerate(PROGRAMS):
-        asked = asked_port(program, index, environment)
+    for index, name in enumerate(PORTS):
+        asked = asked_port(name, index, environment)
         if asked is not None and not is_free(asked):
-            raise PortTaken(f"port {asked}, asked for {program}, is taken")
-        last = kept.get(program)
+            raise PortTaken(f"port {asked}, asked for {name}, is taken")
+        last = kept.get(name)
         if asked is not None:
-            chosen[program] = asked
+            chosen[name] = asked
         elif last is not None and last not in chosen.values() and is_free(last):
-            chosen[program] = last
+            chosen[name] = last
         else:
-            chosen[program] = _another(chosen.values())
+            chosen[name] = _another(chosen.values())
     return chosen
 
 
-def asked_port(program: str, index: int, environment: Mapping[str, str]) -> int | None:
-    """The port that the environment wants for `program`, the `index`th from PORT_BASE; None: any."""
-    if own := environment.get(f"{program.upper()}_PORT"):
+def asked_port(name: str, index: int, environment: Mapping[str, str]) -> int | None:
+    """The port that the environment wants for `name`, the `index`th from PORT_BASE; None: any."""
+    if own := environment.get(f"{name.upper()}_PORT"):
         return int(own)
     base = environment.get("PORT_BASE")
     return int(base) + index if base else None

@@ -7,27 +7,35 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
 from scripts.system.home import ROOT, Home, write_json
-from scripts.system.installation import ROLES, SANDBOX, SERVICES, Installation
+from scripts.system.installation import INTERNAL, ROLES, SANDBOX, SERVICES, Installation
 
 MARK = "CORRIDOR_SYSTEM"  # in the environment of every process of an installation: its home
 STOP_SECONDS = 5
-NOT_INHERITED = ("DATABASE_URL", "JWT_SECRET_PREVIOUS", "PORT", "HOST")  # the administrator's own, or another process's
+NOT_INHERITED = (
+    "DATABASE_URL",
+    "JWT_SECRET_PREVIOUS",
+    "PORT",
+    "HOST",
+    "INTERNAL_PORT",
+    "INTERNAL_HOST",
+)  # the administrator's own, or another process's
 
 Environment = Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """One process: `url` is where it answers, `probe_url` says 200 when it may be used."""
+    """One process: `url` is where it answers, `probe_url` says 200 when it may be used, and has /metrics beside it."""
 
     name: str
     argv: tuple[str, ...]
     environment: Environment = field(repr=False)
     url: str
+    internal_url: str | None = None  # of a public service: where it answers our own
 
     @property
     def probe_url(self) -> str:
-        return f"{self.url}/readyz"
+        return f"{self.internal_url or self.url}/readyz"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +61,9 @@ def programs(
         own = common(name, installation, servers) | OWN[name](installation) | watched
         environment = everybody | own | dict(overrides.get(name, {}))
         argv = (sys.executable, "-m", f"services.{name}")
-        found.append(Program(name=name, argv=argv, environment=environment, url=installation.url(name)))
+        internal = installation.url(INTERNAL) if name == "core_api" else None
+        url = installation.url(name)
+        found.append(Program(name=name, argv=argv, environment=environment, url=url, internal_url=internal))
     return found
 
 
@@ -81,7 +91,8 @@ def _core_api(installation: Installation) -> dict[str, str]:
         "PAYOUT_URL": "payout_orchestrator",
         "LEDGER_URL": "ledger",
     }
-    return {variable: installation.url(service) for variable, service in names.items()}
+    behind = {variable: installation.url(service) for variable, service in names.items()}
+    return behind | {"INTERNAL_PORT": str(installation.ports[INTERNAL])}
 
 
 def _quote(installation: Installation) -> dict[str, str]:
@@ -90,7 +101,7 @@ def _quote(installation: Installation) -> dict[str, str]:
 
 
 def _transfer(installation: Installation) -> dict[str, str]:
-    return {"QUOTE_URL": installation.url("quote"), "CORE_URL": installation.url("core_api")}
+    return {"QUOTE_URL": installation.url("quote"), "CORE_URL": installation.url(INTERNAL)}
 
 
 def _deposit_watcher(installation: Installation) -> dict[str, str]:

@@ -57,6 +57,8 @@ class Settings(Kernel):
     deposit_url: Annotated[str, Var("DEPOSIT_URL", check=is_address)]
     payout_url: Annotated[str, Var("PAYOUT_URL", check=is_address)]
     ledger_url: Annotated[str, Var("LEDGER_URL", check=is_address)]
+    internal_host: Annotated[str | None, Var("INTERNAL_HOST")] = None  # as HOST
+    internal_port: Annotated[int, Var("INTERNAL_PORT", at_least=0, at_most=65535)] = 0  # any free one, as PORT
     token_seconds: Annotated[int, Var("ACCESS_TOKEN_SECONDS", at_least=60, at_most=86_400)] = 3_600
     kek: Annotated[Secret, Var("CORRIDOR_KEK", check=is_key_32)]
     kek_previous: Annotated[Secret | None, Var("CORRIDOR_KEK_PREVIOUS", check=is_key_32)] = None
@@ -124,8 +126,9 @@ async def build(settings: Settings, opened: AsyncExitStack) -> process.Running:
         api.profile_routes(profiles, tokens),
     ]
     health = runtime.health()
-    app = door(create_app(settings, routes, health), settings, opened)
-    return process.Running(app=app, tasks=dict(runtime.tasks()), health=health)
+    public = door(create_app(settings, routes, health, public=True), settings, opened)
+    internal = create_app(settings, [api.internal_routes(profiles, tokens)], health)
+    return process.Running(app=public, internal=internal, tasks=dict(runtime.tasks()), health=health)
 
 
 async def add_user(settings: Settings, tenant: str, login: str, password: str, role: str) -> tuple[int, str]:
@@ -185,7 +188,8 @@ def main() -> None:
     arguments = arguments_of(sys.argv[1:])
     settings = load_or_exit(Settings, "core_api")
     if arguments.what is None:
-        process.run(settings, lambda opened: build(settings, opened))
+        internal = (settings.internal_host or settings.host, settings.internal_port)
+        process.run(settings, lambda opened: build(settings, opened), internal)
     sys.exit(manage(arguments, settings))
 
 

@@ -284,7 +284,7 @@ def login_routes(users: Users, tokens: Tokens, tenant: str, token_seconds: int) 
 
 
 def profile_routes(profiles: Profiles, tokens: Tokens) -> Router:
-    """/v1/profiles, and /internal/profiles for our other services."""
+    """/v1/profiles."""
     router = Router()
 
     @router.post("/v1/profiles", body=ProfileRequest, reply=ProfileReply)
@@ -310,6 +310,13 @@ def profile_routes(profiles: Profiles, tokens: Tokens) -> Router:
         body = parse(await request.body(), KycRequest)
         profile_id = read_uuid(request.path_params["profile_id"])
         return reply(await profiles.decide(profile_id, body, meta(principal, body.reason)))
+
+    return router
+
+
+def internal_routes(profiles: Profiles, tokens: Tokens) -> Router:
+    """/internal/profiles, for our other services; not on the public port."""
+    router = Router()
 
     @router.post("/internal/profiles", status=200, body=ProfilesRequest)
     async def post_facts(request: Request) -> Response:

@@ -85,11 +85,14 @@ class App(FastAPI):
         await (self.edge if scope["type"] == "http" else self.router)(scope, receive, send)
 
 
-def create_app(settings: Kernel, routers: Iterable[Router], health: Health | None = None) -> App:
-    """The ASGI application of a service, with its probes."""
-    health = health or Health()
-    routes = [route for router in routers for route in router.routes]
-    return App(settings.service, [*routes, *_probes(settings, health)], settings.cors_allow_origins)
+def create_app(
+    settings: Kernel, routers: Iterable[Router], health: Health | None = None, *, public: bool = False
+) -> App:
+    """The ASGI application of a service, with its probes; without /metrics on a port that is open to the public."""
+    routes = [route for router in [*routers, _probes(settings, health or Health())] for route in router.routes]
+    if not public:
+        routes += _metrics().routes
+    return App(settings.service, routes, settings.cors_allow_origins)
 
 
 def probe_app(settings: Kernel, health: Health) -> App:
@@ -97,7 +100,7 @@ def probe_app(settings: Kernel, health: Health) -> App:
     return create_app(settings, (), health)
 
 
-def _probes(settings: Kernel, health: Health) -> list[Route]:
+def _probes(settings: Kernel, health: Health) -> Router:
     router = Router()
     version = {
         "service": settings.service,
@@ -111,15 +114,21 @@ def _probes(settings: Kernel, health: Health) -> list[Route]:
         """What runs here; a smoke test compares it with what it deployed."""
         return json_reply(version)
 
+    router.get("/version")(get_version)
+    for path in HEALTH_PATHS:
+        router.get(path)(_health(path, health))
+    return router
+
+
+def _metrics() -> Router:
+    router = Router()
+
+    @router.get("/metrics")
     async def get_metrics(_request: Request) -> Response:
         """Prometheus's text format."""
         return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
-    router.get("/version")(get_version)
-    router.get("/metrics")(get_metrics)
-    for path in HEALTH_PATHS:
-        router.get(path)(_health(path, health))
-    return router.routes
+    return router
 
 
 def _health(path: str, health: Health) -> Endpoint:

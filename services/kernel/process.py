@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -35,20 +35,29 @@ Task = Callable[[], Coroutine[Any, Any, None]]  # runs for as long as the proces
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """A service put together: what answers HTTP, and what runs beside it for ever."""
+    """A service put together: what answers HTTP, and what runs beside it for ever.
+
+    `internal` answers on a port of its own, which only our other services and the operator's probes may reach.
+    """
 
     app: ASGIApp
+    internal: ASGIApp | None = None
     tasks: Mapping[str, Task] = field(default_factory=dict)
     health: Health | None = None
 
 
 Build = Callable[[AsyncExitStack], Awaitable[Running]]  # what it opens goes on the stack
+Address = tuple[str, int]  # host and port; port 0 is any free one
 
 
-def run(settings: Kernel, build: Build) -> NoReturn:
-    """Serve until SIGTERM or SIGINT, then exit 0; exit 70 when building fails or a task ends."""
+def run(settings: Kernel, build: Build, internal: Address | None = None) -> NoReturn:
+    """Serve until SIGTERM or SIGINT, then exit 0; exit 70 when building fails or a task ends.
+
+    `internal` is where what `build` gives as Running.internal listens.
+    """
     telemetry.start(settings)
-    listening = bind(settings.host, settings.port)  # before anything slow: callers queue instead of being refused
+    addresses = [(settings.host, settings.port), *([internal] if internal else [])]
+    listening = [bind(*address) for address in addresses]  # before anything slow: callers queue, nobody is refused
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
     try:
         runner.run(_serve(settings, build, listening))
@@ -69,7 +78,7 @@ def bind(host: str, port: int) -> socket.socket:
     return listening
 
 
-async def _serve(settings: Kernel, build: Build, listening: socket.socket) -> None:
+async def _serve(settings: Kernel, build: Build, listening: Sequence[socket.socket]) -> None:
     loop = asyncio.get_running_loop()
     watchdog = Watchdog(settings.watchdog_seconds, settings.parent_pid)
     watchdog.start(loop)
@@ -78,14 +87,14 @@ async def _serve(settings: Kernel, build: Build, listening: socket.socket) -> No
         loop.add_signal_handler(number, stop.set)
     opened = AsyncExitStack()
     running = await build(opened)
-    server = _Server(_config(running.app, settings))
-    serving = asyncio.create_task(server.serve(sockets=[listening]), name="http")
+    servers = _started(running, listening, settings)
     tasks = [_supervised(name, task, stop) for name, task in running.tasks.items()]
-    await _listening(server, serving, listening, settings)
-    await asyncio.wait({serving, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    await _listening(servers, listening, settings)
+    await asyncio.wait({*servers.values(), asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
     if not stop.is_set():
-        _crash("http_ended", None if serving.cancelled() else serving.exception())
-    await _stop(server, serving, tasks, running.health)
+        ended = next(serving for serving in servers.values() if serving.done())
+        _crash("http_ended", None if ended.cancelled() else ended.exception())
+    await _stop(servers, tasks, running.health)
     with suppress(TimeoutError):
         async with asyncio.timeout(CLOSE_SECONDS):
             await opened.aclose()
@@ -122,15 +131,29 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _listening(server: _Server, serving: asyncio.Task[None], listening: socket.socket, settings: Kernel) -> None:
+Servers = Mapping[_Server, asyncio.Task[None]]  # one for each port, with the task that serves it
+
+
+def _started(running: Running, listening: Sequence[socket.socket], settings: Kernel) -> Servers:
+    """Servers of their own, so that a flood of the public port takes no connection from the other one."""
+    servers: dict[_Server, asyncio.Task[None]] = {}
+    for app, at in zip((running.app, running.internal) if running.internal else (running.app,), listening, strict=True):
+        server = _Server(_config(app, settings))
+        servers[server] = asyncio.create_task(server.serve(sockets=[at]), name="http")
+    return servers
+
+
+async def _listening(servers: Servers, listening: Sequence[socket.socket], settings: Kernel) -> None:
     """The line that a supervisor waits for."""
-    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0.005)
+    for server, serving in servers.items():
+        while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.005)
     gc.collect()
     gc.freeze()  # what is there now stays; the collector need not walk it again and again
     gc.set_threshold(*GC_THRESHOLDS)
-    host, port = listening.getsockname()[:2]
-    _LOG.info("listening", url=f"http://{settings.host}:{port}", host=host, port=port, pid=os.getpid())
+    host, port = listening[0].getsockname()[:2]
+    internal = {"internal_port": listening[1].getsockname()[1]} if len(listening) > 1 else {}
+    _LOG.info("listening", url=f"http://{settings.host}:{port}", host=host, port=port, pid=os.getpid(), **internal)
 
 
 def _supervised(name: str, task: Task, stop: asyncio.Event) -> asyncio.Task[None]:
@@ -149,15 +172,14 @@ def _supervised(name: str, task: Task, stop: asyncio.Event) -> asyncio.Task[None
     return started
 
 
-async def _stop(
-    server: _Server, serving: asyncio.Task[None], tasks: list[asyncio.Task[None]], health: Health | None
-) -> None:
+async def _stop(servers: Servers, tasks: list[asyncio.Task[None]], health: Health | None) -> None:
     """Let requests in flight finish, then end the loops, each within a limit. Correctness needs none of it."""
     _LOG.info("stopping")
     if health is not None:
         health.draining = True
-    server.should_exit = True
-    await asyncio.wait({serving})
+    for server in servers:
+        server.should_exit = True
+    await asyncio.wait(servers.values())
     for task in tasks:
         task.cancel()
     if tasks:

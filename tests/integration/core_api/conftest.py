@@ -82,11 +82,18 @@ class System:
     """The door, who stands behind it, and clients of it."""
 
     def __init__(
-        self, settings: Settings, url: str, session: aiohttp.ClientSession, behind: dict[str, Echo], door: Any
+        self,
+        settings: Settings,
+        url: str,
+        internal: str,
+        session: aiohttp.ClientSession,
+        behind: dict[str, Echo],
+        door: Any,
     ) -> None:
         self.settings = settings
         self.door = door
         self.url = url
+        self.internal = internal
         self.session = session
         self.behind = behind
         self.tokens = Tokens.from_settings(settings)
@@ -94,7 +101,8 @@ class System:
     async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         """(status, JSON)."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        async with self.session.request(method, self.url + path, json=body, headers=named) as answer:
+        at = self.internal if path.startswith("/internal/") else self.url
+        async with self.session.request(method, at + path, json=body, headers=named) as answer:
             return answer.status, json.loads(await answer.read())
 
     async def user(self, login: str, role: str) -> dict[str, str]:
@@ -132,7 +140,9 @@ async def system(database: str) -> AsyncIterator[System]:
         opened.callback(committing.cancel)
         url = await opened.enter_async_context(served(running.app))
         session = await opened.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
-        yield System(settings, url, session, behind, running.app)
+        assert running.internal is not None
+        internal = await opened.enter_async_context(served(running.internal))
+        yield System(settings, url, internal, session, behind, running.app)
 
 
 @pytest.fixture

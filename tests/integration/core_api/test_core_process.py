@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -30,12 +31,13 @@ def environ(database: str, broker: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def running(environ: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The process and its address."""
+def running(environ: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+    """The process, its address, and the internal one."""
     process = subprocess.Popen(PROGRAM, env=environ, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     lines = (json.loads(line) for line in process.stdout)
-    yield process, next(line["url"] for line in lines if line["event"] == "listening")
+    said = next(line for line in lines if line["event"] == "listening")
+    yield process, said["url"], f"http://127.0.0.1:{said['internal_port']}"
     process.kill()
     process.wait()
 
@@ -62,9 +64,9 @@ def call(url: str, body: Any = None) -> Any:
 
 
 def test_a_user_made_on_the_command_line_logs_in_and_sigterm_ends_it_by_0(
-    environ: dict[str, str], running: tuple[subprocess.Popen[str], str]
+    environ: dict[str, str], running: tuple[subprocess.Popen[str], str, str]
 ) -> None:
-    process, url = running
+    process, url, internal = running
     first, again, short = add(environ, PASSWORD), add(environ, PASSWORD), add(environ, "short")
 
     assert (first.returncode, again.returncode, short.returncode) == (0, 0, 1), first.stderr
@@ -72,7 +74,11 @@ def test_a_user_made_on_the_command_line_logs_in_and_sigterm_ends_it_by_0(
     answer = call(url + "/v1/auth/login", {"login": "ops", "password": PASSWORD})
     assert (answer["user_id"], answer["roles"]) == (json.loads(first.stdout)["user_id"], ["operator"])
     started = time.monotonic()
-    while not call(url + "/readyz")["ready"]:
+    while not call(internal + "/readyz")["ready"]:
         assert time.monotonic() - started < 10
+    for path in ("/metrics", "/internal/profiles"):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            call(url + path)
+        assert refused.value.code == 404
     process.terminate()
     assert process.wait(20) == 0

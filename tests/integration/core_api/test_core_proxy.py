@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 from typing import Any
@@ -43,10 +44,41 @@ async def test_each_prefix_has_its_owner(system: System, path: str, owner: str) 
     assert {name: len(echo.asked) for name, echo in system.behind.items() if echo.asked} == {owner: 1}
 
 
-@pytest.mark.parametrize("path", ["/v1/nothing", "/v1", "/v2/quotes", "/internal/quotes/terms", "/v1/webhooks/other"])
+@pytest.mark.parametrize("path", ["/v1/nothing", "/v1", "/v2/quotes", "/v1/webhooks/other"])
 async def test_what_nobody_owns_is_not_found(system: System, path: str) -> None:
     assert (await system.ask("GET", path))[0] == 404
     assert not any(echo.asked for echo in system.behind.values())
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    "path", ["/metrics", "/internal/profiles", "/internal/quotes/terms", "//internal/profiles", "/v1/../metrics"]
+)
+async def test_what_is_internal_is_not_on_the_public_port(system: System, method: str, path: str) -> None:
+    answer = await raw(system, f"{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 404")
+    assert b"content-type: application/problem+json" in head.lower()
+    assert json.loads(body)["code"] == "NOT_FOUND"
+
+
+async def test_the_documents_of_the_public_port_do_not_name_what_is_internal(system: System) -> None:
+    _, document = await system.ask("GET", "/openapi.json")
+    assert "/v1/profiles" in document["paths"]
+    assert not [path for path in document["paths"] if path.startswith(("/internal", "/metrics"))]
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/health/ready", "/api/health", "/v1/health", "/version"])
+async def test_probes_answer_on_both_ports(system: System, path: str) -> None:
+    for at in (system.url, system.internal):
+        assert (await system.session.get(at + path)).status == 200
+
+
+async def test_the_internal_port_has_the_metrics_and_none_of_the_public_routes(system: System) -> None:
+    text = await (await system.session.get(system.internal + "/metrics")).text()
+    assert "corridor_build_info" in text
+    for path in ("/v1/me", "/v1/quotes", "/v1/auth/login"):
+        assert (await system.session.get(system.internal + path)).status == 404
 
 
 async def test_body_path_and_query_pass_byte_for_byte_in_both_directions(system: System, quote: Echo) -> None:

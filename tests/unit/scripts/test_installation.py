@@ -15,7 +15,16 @@ import pytest
 from scripts.stack.ports import free_port
 from scripts.system import leftovers
 from scripts.system.home import Home, Occupied, read_json, write_json
-from scripts.system.installation import PROGRAMS, Installation, Mismatched, PortTaken, choose_ports, opened
+from scripts.system.installation import (
+    INTERNAL,
+    PORTS,
+    PROGRAMS,
+    Installation,
+    Mismatched,
+    PortTaken,
+    choose_ports,
+    opened,
+)
 from scripts.system.keeper import write_pid
 from scripts.system.programs import MARK, Servers, dsn_of, programs
 
@@ -36,7 +45,7 @@ def listener() -> Iterator[int]:
 
 
 def test_ports_are_free_ones_and_all_different() -> None:
-    assert len(set(choose_ports({}, {}).values())) == len(PROGRAMS)
+    assert len(set(choose_ports({}, {}).values())) == len(PORTS)
 
 
 def test_ports_stay_while_they_are_free() -> None:
@@ -49,8 +58,8 @@ def test_a_port_that_somebody_took_meanwhile_is_replaced(listener: int) -> None:
 
 
 def test_a_base_gives_each_program_its_own_port() -> None:
-    base = free_port(adjacent=len(PROGRAMS))
-    assert list(choose_ports({}, {"PORT_BASE": str(base)}).values()) == list(range(base, base + len(PROGRAMS)))
+    base = free_port(adjacent=len(PORTS))
+    assert list(choose_ports({}, {"PORT_BASE": str(base)}).values()) == list(range(base, base + len(PORTS)))
 
 
 def test_a_program_s_own_port_wins() -> None:
@@ -94,6 +103,17 @@ def test_each_service_has_a_role_and_a_password_of_its_own(home: Home) -> None:
     assert not any("secret" in url for url in urls)
     assert len(set(urls)) == len(PROGRAMS)  # the sandbox has none
     assert dsn_of("corridor_oncall", installation, servers).endswith("@127.0.0.1:5432/corridor")
+
+
+def test_the_internal_port_of_the_door_is_probed_and_asked_but_is_not_its_address(home: Home) -> None:
+    installation = opened(home, "embedded")
+    servers = Servers(postgres="postgresql://postgres:x@127.0.0.1:5432/corridor", kafka="127.0.0.1:9092")
+    made = {program.name: program for program in programs(home, installation, servers, {}, None)}
+    internal, door = installation.url(INTERNAL), made["core_api"]
+    assert door.url == installation.url("core_api") != internal
+    assert door.probe_url == f"{internal}/readyz"
+    assert made["transfer"].environment["CORE_URL"] == internal
+    assert made["quote"].probe_url == f"{installation.url('quote')}/readyz"
 
 
 def test_overrides_reach_their_program_alone(home: Home) -> None:
