@@ -19,6 +19,7 @@ from services.core_api.domain.profiles import (
     KycPending,
     KycRejected,
     ProfileNotFound,
+    admit,
 )
 from services.core_api.domain.users import Registered, RegisterUser
 from services.core_api.handlers import register, user_id
@@ -30,7 +31,8 @@ from services.kernel.engine import Engine
 from services.kernel.group_commit import GroupCommit
 from services.kernel.http import Reply, json_reply, meta, reply
 from services.kernel.idempotency import request_key
-from services.kernel.problem import Problem
+from services.kernel.problem import Problem, rejection
+from services.kernel.rejected import Rejected
 from services.kernel.routing import Request, Router
 from services.kernel.sealed import Sealed
 from services.kernel.strict_json import Body, Id, Line, parse, read_uuid
@@ -188,7 +190,13 @@ class Profiles:
         self._vault = vault
 
     async def create(self, body: ProfileRequest, key: RequestKey, asked: Meta, principal: Principal) -> Outcome:
-        """Seal, then ask: no command and no event holds a name or an account that can be read."""
+        """Judge, look the key up, seal, then ask: no command and no event holds a name or an account that can be read.
+
+        Sealing makes a key for the person, for ever: nothing is sealed for what is refused or was answered before.
+        """
+        told = await self._told(body, key, asked)
+        if told.answer is not None or told.refusal is not None:
+            return told
         profile_id = key.derive("profile")
         name, account = await self._seal(principal.tenant, profile_id, body)
         command = CreateProfile(
@@ -200,6 +208,17 @@ class Profiles:
             account=account,
         )
         unit = Unit((Ask(profile_id, command),), asked, key, answer=answering(created))
+        return (await commit(self._commands, [unit]))[0]
+
+    async def _told(self, body: ProfileRequest, key: RequestKey, asked: Meta) -> Outcome:
+        """What the key was answered before, or the refusal that the request gets now and for ever."""
+        try:
+            admit(body.kind, has_account=body.account is not None)
+        except Rejected as refusal:
+            refused = rejection(refusal)
+            unit = Unit((), asked, key, answer=lambda _: refused)
+        else:
+            unit = Unit((), asked, key)
         return (await commit(self._commands, [unit]))[0]
 
     async def _seal(self, tenant: str, profile_id: UUID, body: ProfileRequest) -> tuple[Sealed, Sealed | None]:

@@ -110,11 +110,16 @@ def create(profile: Profile, wish: CreateProfile, at: datetime) -> tuple[Profile
         if (known.customer_id, known.kind, known.country) != (wish.customer_id, wish.kind, wish.country):
             raise ProfileIdReused(wish.profile_id)
         return ()
-    if wish.kind == "receiver" and wish.account is None:
-        raise AccountRequired
-    if wish.kind == "sender" and wish.account is not None:
-        raise AccountUnexpected
+    admit(wish.kind, has_account=wish.account is not None)
     return (_created(wish, at),)
+
+
+def admit(kind: ProfileKind, *, has_account: bool) -> None:
+    """What can be judged before anything is sealed. Raises AccountRequired, AccountUnexpected."""
+    if kind == "receiver" and not has_account:
+        raise AccountRequired
+    if kind == "sender" and has_account:
+        raise AccountUnexpected
 
 
 def _created(wish: CreateProfile, at: datetime) -> ProfileCreated:
