@@ -33,7 +33,7 @@ from services.kernel.http import create_app
 from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, Secret, Var, is_key_32, load_or_exit
 from services.kernel.store import Unavailable
-from services.kernel.tokens import Tokens
+from services.kernel.tokens import ServiceTokens, Tokens
 from services.kernel.vault import Vault
 from services.kernel.vault_keys import PostgresKeys
 
@@ -127,7 +127,7 @@ async def build(settings: Settings, opened: AsyncExitStack) -> process.Running:
     ]
     health = runtime.health()
     public = door(create_app(settings, routes, health, public=True), settings, opened)
-    internal = create_app(settings, [api.internal_routes(profiles, tokens)], health)
+    internal = create_app(settings, [api.internal_routes(profiles, ServiceTokens.from_settings(settings))], health)
     return process.Running(app=public, internal=internal, tasks=dict(runtime.tasks()), health=health)
 
 

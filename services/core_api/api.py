@@ -36,7 +36,7 @@ from services.kernel.rejected import Rejected
 from services.kernel.routing import Request, Router
 from services.kernel.sealed import Sealed
 from services.kernel.strict_json import Body, Id, Line, parse, read_uuid
-from services.kernel.tokens import Principal, Tokens, require, require_tenant
+from services.kernel.tokens import Principal, ServiceTokens, Tokens, require, require_tenant
 from services.kernel.vault import Erased, Vault
 
 PASSWORD_CHARS_MIN = 8  # NIST SP 800-63B; checked where users are made
@@ -333,7 +333,7 @@ def profile_routes(profiles: Profiles, tokens: Tokens) -> Router:
     return router
 
 
-def internal_routes(profiles: Profiles, tokens: Tokens) -> Router:
+def internal_routes(profiles: Profiles, tokens: ServiceTokens) -> Router:
     """/internal/profiles, for our other services; not on the public port."""
     router = Router()
 

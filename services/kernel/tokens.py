@@ -8,6 +8,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar, Self
 from uuid import UUID, uuid4
 
 import jwt
@@ -19,7 +20,6 @@ from services.kernel.settings import Kernel, Secret
 from services.kernel.strict_json import PLAIN_UUID
 
 ISSUER = "corridor"
-AUDIENCE = "corridor"
 ALGORITHM = "HS256"
 REMEMBERED_MAX = 10_000
 TOKEN_CHARS_MAX = 4_096
@@ -71,7 +71,12 @@ def require_tenant(principal: Principal, tenant: str) -> None:
 
 
 class Tokens:
-    """Issues under the first key; verifies under all of them (two while a secret is being replaced)."""
+    """Issues under the first key; verifies under all of them (two while a secret is being replaced).
+
+    For customers and staff: a service's token is refused here, and theirs where services are expected.
+    """
+
+    audience: ClassVar[str] = "corridor"
 
     def __init__(self, *keys: SigningKey, now: Callable[[], float] = time.time) -> None:
         """`now` gives seconds since 1970. Raises ValueError when two keys have one id."""
@@ -83,7 +88,7 @@ class Tokens:
         self._verified: OrderedDict[str, tuple[Principal, float]] = OrderedDict()
 
     @classmethod
-    def from_settings(cls, settings: Kernel) -> Tokens:
+    def from_settings(cls, settings: Kernel) -> Self:
         """The current secret, and the previous one while it is still named."""
         keys = [SigningKey.of(settings.jwt_secret, settings.jwt_key_id)]
         if settings.jwt_secret_previous is not None:
@@ -94,7 +99,7 @@ class Tokens:
         """An access token that ends after `ttl_seconds`."""
         at = int(self._now())
         claims = {
-            "iss": ISSUER, "aud": AUDIENCE, "typ": "access", "jti": uuid4().hex,
+            "iss": ISSUER, "aud": self.audience, "typ": "access", "jti": uuid4().hex,
             "sub": str(principal.subject), "tenant": principal.tenant, "roles": sorted(principal.roles),
             "iat": at, "nbf": at, "exp": at + ttl_seconds,
         }  # fmt: skip
@@ -131,8 +136,11 @@ class Tokens:
             raise token_invalid()
         # the times are compared below: PyJWT would ask the machine's clock and not ours
         return jwt.decode(
-            token, self._secrets[header["kid"]], algorithms=[ALGORITHM], audience=AUDIENCE, issuer=ISSUER,
-            options={"require": _REQUIRED, "verify_exp": False, "verify_nbf": False, "verify_iat": False},
+            token, self._secrets[header["kid"]], algorithms=[ALGORITHM], audience=self.audience, issuer=ISSUER,
+            options={
+                "require": _REQUIRED, "strict_aud": True,
+                "verify_exp": False, "verify_nbf": False, "verify_iat": False,
+            },
         )  # fmt: skip
 
     def _remember(self, token: str, claims: dict[str, object]) -> Principal:
@@ -162,13 +170,19 @@ def _subject(text: str) -> UUID:
     return UUID(text)
 
 
+class ServiceTokens(Tokens):
+    """The same keys for another audience: one service of ours that calls another one's `/internal` routes."""
+
+    audience: ClassVar[str] = "corridor-internal"
+
+
 class ServiceToken:
     """The token with which one service calls another: role `service`, made anew before it ends."""
 
     TTL_SECONDS = 3_600
     RENEW_SECONDS = 600  # before its end
 
-    def __init__(self, tokens: Tokens, service: str, tenant: str, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, tokens: ServiceTokens, service: str, tenant: str, now: Callable[[], float] = time.time) -> None:
         """`service` names the caller; its subject follows from the name."""
         self._tokens = tokens
         self._principal = Principal(derive("service", service), tenant, frozenset({"service"}))

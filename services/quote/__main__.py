@@ -18,7 +18,7 @@ from services.kernel.consumer import Inbox
 from services.kernel.http import create_app
 from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, Var, load_or_exit
-from services.kernel.tokens import Tokens
+from services.kernel.tokens import ServiceTokens, Tokens
 from services.quote import api, handlers
 from services.quote.adapters import corridors
 from services.quote.adapters.rates import RateFeed
@@ -54,7 +54,11 @@ def main() -> None:
         feed = RateFeed(await opened.enter_async_context(aiohttp.ClientSession()), settings.rates_url)
         quotes = api.Quotes(runtime.commands, runtime.engine("reads"), known, feed, lambda: datetime.now(UTC))
         health = runtime.health()
-        app = create_app(settings, [api.routes(quotes, known, Tokens.from_settings(settings))], health)
+        routes = [
+            api.routes(quotes, known, Tokens.from_settings(settings)),
+            api.internal_routes(quotes, ServiceTokens.from_settings(settings)),
+        ]
+        app = create_app(settings, routes, health)
         return process.Running(app=app, tasks=dict(runtime.tasks()) | {"rates": feed.run}, health=health)
 
     process.run(settings, build)

@@ -22,7 +22,7 @@ from services.kernel.money import Currency, Money, iso4217
 from services.kernel.rejected import Rejected
 from services.kernel.routing import BULK_BYTES_MAX, Request, Router
 from services.kernel.strict_json import Body, Id, parse, read_uuid
-from services.kernel.tokens import Principal, Tokens, require, require_tenant
+from services.kernel.tokens import Principal, ServiceTokens, Tokens, require, require_tenant
 from services.quote.domain import Corridor, Corridors, CreateQuote, Quote, QuoteNotFound, price
 from services.quote.ports import RateSource, RateUnavailable
 
@@ -212,6 +212,19 @@ def routes(quotes: Quotes, corridors: Corridors, tokens: Tokens) -> Router:
         principal = tokens.authenticate(request.headers)
         return Reply((200, encode(await quotes.find(read_uuid(request.path_params["quote_id"]), principal))))
 
+    @router.get("/v1/corridors")
+    async def get_corridors(request: Request) -> Response:
+        """What we serve, with limits and times."""
+        tokens.authenticate(request.headers)
+        return json_reply({"corridors": [corridor_view(each) for each in corridors.by_name.values()]})
+
+    return router
+
+
+def internal_routes(quotes: Quotes, tokens: ServiceTokens) -> Router:
+    """/internal/quotes/terms, for our other services."""
+    router = Router()
+
     @router.post("/internal/quotes/terms", status=200)
     async def post_terms(request: Request) -> Response:
         """For services only: the events of up to 500 quotes."""
@@ -220,12 +233,6 @@ def routes(quotes: Quotes, corridors: Corridors, tokens: Tokens) -> Router:
         body = parse(await request.body(), TermsRequest)
         require_tenant(principal, body.tenant)
         return Reply((200, encode(await quotes.terms(body.quote_ids, body.tenant))))
-
-    @router.get("/v1/corridors")
-    async def get_corridors(request: Request) -> Response:
-        """What we serve, with limits and times."""
-        tokens.authenticate(request.headers)
-        return json_reply({"corridors": [corridor_view(each) for each in corridors.by_name.values()]})
 
     return router
 

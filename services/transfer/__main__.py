@@ -16,7 +16,7 @@ from services.kernel.consumer import Inbox
 from services.kernel.http import create_app
 from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, Var, load_or_exit
-from services.kernel.tokens import ServiceToken, Tokens
+from services.kernel.tokens import ServiceToken, ServiceTokens, Tokens
 from services.transfer import api, handlers
 from services.transfer.adapters.owners import Owner
 from services.transfer.api.facts import OwnedPeople, OwnedQuotes
@@ -62,7 +62,7 @@ def main() -> None:
         opened.push_async_callback(runtime.close)
         tokens = Tokens.from_settings(settings)
         session = await opened.enter_async_context(aiohttp.ClientSession())
-        token = ServiceToken(tokens, settings.service, settings.tenant)
+        token = ServiceToken(ServiceTokens.from_settings(settings), settings.service, settings.tenant)
         quotes = OwnedQuotes(runtime.reads, Owner(session, f"{settings.quote_url}/internal/quotes/terms", token))
         people = OwnedPeople(runtime.reads, Owner(session, f"{settings.core_url}/internal/profiles", token))
         transfers = api.Transfers(runtime.commands, runtime.engine("heads"), quotes, people)

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from services.core_api.__main__ import Settings, add_user, build
 from services.kernel.process import bind
 from services.kernel.settings import load
-from services.kernel.tokens import Principal, Tokens
+from services.kernel.tokens import Principal, ServiceToken, ServiceTokens, Tokens
 
 PASSWORD = "correct horse battery"
 KEY = base64.b64encode(bytes(range(32))).decode()
@@ -121,6 +121,11 @@ class System:
     def bearer(self, principal: Principal) -> dict[str, str]:
         """A token for whoever that is."""
         return {"authorization": f"Bearer {self.tokens.issue(principal, 600)}"}
+
+    def service(self, service: str) -> dict[str, str]:
+        """The token with which a service of ours asks."""
+        token = ServiceToken(ServiceTokens.from_settings(self.settings), service, self.settings.tenant)
+        return {"authorization": f"Bearer {token()}"}
 
 
 @pytest_asyncio.fixture

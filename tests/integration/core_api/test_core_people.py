@@ -138,10 +138,13 @@ async def test_only_an_operator_decides_kyc_and_a_rejection_stands(system: Syste
 async def test_services_get_the_facts_sealed_and_nobody_else_does(system: System) -> None:
     owner = await system.user("a@example.com", "customer")
     profile_id = (await created(system, owner, RECEIVER))["profile_id"]
-    service = system.bearer(Principal(uuid4(), "corridor", frozenset({"service"})))
+    service, forger = system.service("transfer"), system.bearer(Principal(uuid4(), "corridor", frozenset({"service"})))
     body = {"tenant": "corridor", "profile_ids": [profile_id, str(uuid4())]}
 
-    assert (await system.ask("POST", "/internal/profiles", body, **owner))[0] == 403
+    for who in (owner, forger):
+        assert (await system.ask("POST", "/internal/profiles", body, **who))[0] == 401
+    for path in ("/v1/me", f"/v1/profiles/{profile_id}"):
+        assert (await system.ask("GET", path, **service))[0] == 401
     status, found = await system.ask("POST", "/internal/profiles", body, **service)
     assert (status, list(found)) == (200, [profile_id])
     person = decoder(Person)(json.dumps(found[profile_id]).encode())

@@ -10,7 +10,16 @@ import pytest
 
 from services.kernel.problem import Problem
 from services.kernel.settings import Secret, SharedKey
-from services.kernel.tokens import EARLY_SECONDS, REMEMBERED_MAX, Principal, SigningKey, Tokens, require
+from services.kernel.tokens import (
+    EARLY_SECONDS,
+    REMEMBERED_MAX,
+    Principal,
+    ServiceToken,
+    ServiceTokens,
+    SigningKey,
+    Tokens,
+    require,
+)
 from services.kernel.webhook import Verifier
 
 AT = 1_800_000_000
@@ -84,13 +93,26 @@ def test_a_token_is_not_good_before_its_time() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"iss": "somebody"}, {"aud": "somewhere"}, {"typ": "refresh"}, {"typ": None}, {"exp": None}, {"nbf": None},
+        {"iss": "somebody"}, {"aud": "somewhere"}, {"aud": None},
+        {"aud": ["corridor", "corridor-internal"]}, {"typ": "refresh"}, {"typ": None}, {"exp": None}, {"nbf": None},
         {"sub": None}, {"sub": "{00000000-0000-0000-0000-000000000007}"}, {"tenant": None}, {"tenant": ""},
         {"roles": None}, {"roles": "admin"}, {"exp": AT}, {"exp": "soon"},
     ],
 )  # fmt: skip
 def test_a_token_with_a_wrong_or_missing_claim_is_refused(change: dict[str, Any]) -> None:
     refused(forged(**change))
+
+
+def test_a_customer_s_token_is_none_of_a_service_whatever_its_roles_say() -> None:
+    token = tokens().issue(Principal(ANNA.subject, "corridor", frozenset({"service"})), 60)
+    refused(token, ServiceTokens(KEY, now=Clock()))
+
+
+def test_a_service_s_token_opens_the_internal_door_and_no_other() -> None:
+    token = ServiceToken(ServiceTokens(KEY, now=Clock()), "transfer", "corridor", Clock())()
+    principal = ServiceTokens(KEY, now=Clock()).verify(token)
+    assert (principal.tenant, principal.roles) == ("corridor", frozenset({"service"}))
+    refused(token)
 
 
 @pytest.mark.parametrize("extra", ["jku", "jwk", "x5u", "crit"])

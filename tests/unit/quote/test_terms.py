@@ -14,13 +14,14 @@ from services.kernel.group_commit import GroupCommit
 from services.kernel.http import App, create_app
 from services.kernel.memory import MemoryStore
 from services.kernel.settings import Kernel, load
-from services.kernel.tokens import Principal, Tokens
+from services.kernel.tokens import Principal, ServiceTokens, Tokens
 from services.quote import handlers
-from services.quote.api import Quotes, routes
+from services.quote.api import Quotes, internal_routes, routes
 from services.quote.domain import Corridors
 from tests.support.fakes import Clock, Ids
 from tests.unit.quote.samples import AT, CORRIDOR, CREATE, QUOTE_ID
 
+TERMS = "/internal/quotes/terms"
 SETTINGS = {
     "ENV": "dev",
     "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/corridor",
@@ -29,38 +30,43 @@ SETTINGS = {
 }
 
 
-async def asked(tenant: str, quote_id: str) -> tuple[int, Any]:
+async def asked(
+    tenant: str, quote_id: str, issuer: type[Tokens] = ServiceTokens, method: str = "POST", path: str = TERMS
+) -> tuple[int, Any]:
     """(status, JSON) for a service of the tenant `corridor`, which has one quote."""
     settings = load(Kernel, "quote", SETTINGS)
     engine = Engine(MemoryStore(Clock()), (handlers.decider(),), "quotes", Ids())
     await engine.run(Units([Unit((Ask(QUOTE_ID, CREATE),), Meta("corridor", "anna", uuid4()))]))
     corridors, tokens = Corridors(1, {"GB-ET": CORRIDOR}), Tokens.from_settings(settings)
     quotes = Quotes(GroupCommit(engine), engine, corridors, None, lambda: AT)  # type: ignore[arg-type]  # never asked
-    token = tokens.issue(Principal(uuid4(), "corridor", frozenset({"service"})), 600)
-    app = create_app(settings, [routes(quotes, corridors, tokens)])
-    return await post(app, token, json.dumps({"tenant": tenant, "quote_ids": [quote_id]}).encode())
+    services = ServiceTokens.from_settings(settings)
+    token = issuer.from_settings(settings).issue(
+        Principal(uuid4(), "corridor", frozenset({"service", "customer"})), 600
+    )
+    app = create_app(settings, [routes(quotes, corridors, tokens), internal_routes(quotes, services)])
+    body = json.dumps({"tenant": tenant, "quote_ids": [quote_id]}).encode()
+    return await send(app, token, method, path, body)
 
 
-async def post(app: App, token: str, body: bytes) -> tuple[int, Any]:
+async def send(app: App, token: str, method: str, path: str, body: bytes) -> tuple[int, Any]:
     sent: list[Any] = []
-    path = "/internal/quotes/terms"
     headers = [
         (b"authorization", f"Bearer {token}".encode()),
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
     ]
     scope = {
-        "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
+        "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"",
         "headers": headers, "http_version": "1.1", "scheme": "http", "client": ("127.0.0.1", 1),
     }  # fmt: skip
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    async def send(message: Any) -> None:
+    async def keep(message: Any) -> None:
         sent.append(message)
 
-    await app(scope, receive, send)
+    await app(scope, receive, keep)
     return sent[0]["status"], json.loads(b"".join(each.get("body", b"") for each in sent[1:]))
 
 
@@ -77,3 +83,16 @@ async def test_a_service_asks_for_its_own_tenant_by_plain_ids(tenant: str, quote
     found, answer = await asked(tenant, quote_id)
     assert found == status
     assert (status == 200) == (list(answer) == [str(QUOTE_ID)])
+
+
+async def test_a_customer_s_token_does_not_open_what_is_internal() -> None:
+    status, problem = await asked("corridor", str(QUOTE_ID), Tokens)
+    assert (status, problem["code"]) == (401, "TOKEN_INVALID")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/v1/quotes"), ("GET", f"/v1/quotes/{QUOTE_ID}"), ("GET", "/v1/corridors")]
+)
+async def test_a_service_s_token_does_not_open_what_is_public(method: str, path: str) -> None:
+    status, problem = await asked("corridor", str(QUOTE_ID), ServiceTokens, method, path)
+    assert (status, problem["code"]) == (401, "TOKEN_INVALID")
