@@ -28,7 +28,10 @@ from services.kernel.money import Money
 def observe(
     tenant: str, *, arrival_id: UUID, partner: str, reference: str, route: str, amount: Money, booked_at: datetime
 ) -> Ask:
-    """A verified report of money, by webhook or by Kafka. The same money claims the same reference on any route."""
+    """A verified report of money, by webhook or by Kafka. The same money claims the same reference on any route.
+
+    Other content under a reference that is taken claims itself, so that its repeats add no event.
+    """
     content = content_of(partner, reference, route, amount)
     command = ObserveDeposit(
         route_id=route_id(tenant, route),
@@ -40,7 +43,8 @@ def observe(
         booked_at=booked_at,
         content=content,
     )
-    return Ask(command.route_id, command, claims=(Claim("deposit", f"{partner}\x1f{reference}", content),))
+    first = Claim("deposit", f"{partner}\x1f{reference}", content)
+    return Ask(command.route_id, command, claims=(first, Claim("deposit-conflict", content, behind="deposit")))
 
 
 def on_transfer_opened(opened: TransferOpened, _cause: Cause) -> tuple[Ask, ...]:

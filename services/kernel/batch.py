@@ -10,6 +10,7 @@ from uuid import UUID
 
 from services.kernel.codec import GENESIS, chain_hash, encode, encode_event
 from services.kernel.decider import (
+    NOTHING_SEEN,
     Ask,
     Decider,
     Head,
@@ -65,6 +66,7 @@ class Overlay:
     claims: dict[tuple[str, str, str], Owner]
     events: list[Recorded]
     write: Write
+    seen: list[Seen] = field(default_factory=list)  # by each ask, in order
     metas: dict[UUID, tuple[Meta, bytes]] = field(default_factory=dict)  # by what the event belongs to; few per unit
 
 
@@ -117,7 +119,7 @@ class Batch:
             return self._settled(unit, Outcome(refusal=refusal), None)
         except Exception as error:  # noqa: BLE001 - the unit's own bug: its neighbours go on
             return Outcome(error=error)
-        return self._settled(unit, Outcome(tuple(overlay.events), heads), overlay)
+        return self._settled(unit, Outcome(tuple(overlay.events), heads, seen=tuple(overlay.seen)), overlay)
 
     def _encode(self, overlay: Overlay) -> None:
         """The stored form of each stream that moved: an exception here is still the unit's own."""
@@ -172,12 +174,14 @@ class Batch:
         decider = self._engine.decider_of(ask.command)
         stream = overlay.streams.get(ask.stream_id) or self._stream(ask.stream_id, decider, unit.meta.tenant)
         overlay.streams[ask.stream_id] = stream
-        command = self._with_seen(ask, unit.meta.tenant, overlay) if ask.claims or ask.reads else ask.command
+        seen = self._seen(ask, unit.meta.tenant, overlay) if ask.claims or ask.reads else None
+        command = replace(ask.command, seen=seen) if seen else ask.command
+        overlay.seen.append(seen or NOTHING_SEEN)
         events = decider.decide(stream.state, command, self._known.at)
         for event in events:
             self._append(stream, decider, event, unit.meta, overlay)
         if events:
-            self._claim(ask, unit.meta.tenant, overlay)
+            self._claim(ask, overlay.seen[-1], unit.meta.tenant, overlay)
         return Head(stream.state, stream.version)
 
     def _stream(self, stream_id: UUID, decider: Decider[Any, Any, Any], tenant: str) -> Stream:
@@ -196,7 +200,7 @@ class Batch:
             raise state.error
         return Stream(stream_id, decider, tenant, head.record_key, state, head.version, head.hash, head.version)
 
-    def _with_seen(self, ask: Ask, tenant: str, overlay: Overlay) -> Any:
+    def _seen(self, ask: Ask, tenant: str, overlay: Overlay) -> Seen:
         owners = {}
         for claim in ask.claims:
             key = (tenant, claim.namespace, claim.value)
@@ -204,11 +208,13 @@ class Batch:
             if owner is not None:
                 owners[claim.namespace] = owner
         rows = {name: self._known.accounts[name] for name in ask.reads if name in self._known.accounts}
-        return replace(ask.command, seen=Seen(owners, rows))
+        return Seen(owners, rows)
 
-    def _claim(self, ask: Ask, tenant: str, overlay: Overlay) -> None:
+    def _claim(self, ask: Ask, seen: Seen, tenant: str, overlay: Overlay) -> None:
         """A claim is taken with the events that need it; one that is already owned stays with its owner."""
         for claim in ask.claims:
+            if claim.behind is not None and claim.behind not in seen.owners:
+                continue
             key = (tenant, claim.namespace, claim.value)
             if key not in self._claims and key not in overlay.claims:
                 overlay.claims[key] = Owner(ask.stream_id, claim.content)

@@ -19,11 +19,15 @@ Event = TypeVar("Event")
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """`value` may be owned once per tenant and `namespace`, for ever. `content` is a fingerprint of what took it."""
+    """`value` may be owned once per tenant and `namespace`, for ever. `content` is a fingerprint of what took it.
+
+    With `behind` it is taken only when the ask's claim of that namespace was owned already.
+    """
 
     namespace: str
     value: str
     content: str = ""
+    behind: str | None = None
 
 
 @value
@@ -128,6 +132,7 @@ class Outcome:
     answer: Answer | None = None
     replayed: bool = False  # the answer was stored under the request key before
     stale: bool = False  # the side effect was leased to somebody else meanwhile: nothing was decided
+    seen: tuple[Seen, ...] = ()  # what each ask's command saw, in order
 
 
 @value

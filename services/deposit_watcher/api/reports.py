@@ -191,8 +191,10 @@ class Reports:
 
 
 def verdict(outcome: Outcome) -> str:
-    """What we made of an arrival: accepted, duplicate, or the same reference with other content."""
+    """What we made of an arrival: accepted, duplicate, or the same reference with other content, now or before."""
     if any(isinstance(each.event, DepositReferenceMismatched) for each in outcome.events):
+        return "reference_mismatch"
+    if any("deposit-conflict" in seen.owners for seen in outcome.seen):
         return "reference_mismatch"
     return "accepted" if outcome.events else "duplicate"
 

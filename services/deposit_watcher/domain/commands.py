@@ -27,7 +27,10 @@ class ExpectDeposit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObserveDeposit:
-    """A partner says that money arrived. Claims the partner's reference; `content` says what took it."""
+    """A partner says that money arrived. Claims the partner's reference; `content` says what took it.
+
+    Claims its content, too, once the reference belongs to another one: that conflict is said once.
+    """
 
     route_id: UUID
     route: str  # normalised

@@ -140,9 +140,10 @@ def reference_mismatched(number: int) -> DepositReferenceMismatched:
     )
 
 
-def taken(content: str) -> Seen:
-    """The reference was counted before, with that content."""
-    return Seen(owners={"deposit": Owner(OTHER_ID, content)})
+def taken(content: str, *, conflicted: bool = False) -> Seen:
+    """The reference was counted before, with that content; perhaps ours was already said to be in conflict with it."""
+    conflict = {"deposit-conflict": Owner(ROUTE_ID, "")} if conflicted else {}
+    return Seen(owners={"deposit": Owner(OTHER_ID, content)} | conflict)
 
 
 def early(number: int, amount: Money) -> DepositObserved:

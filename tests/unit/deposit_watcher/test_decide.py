@@ -83,6 +83,12 @@ def test_a_reference_used_again_for_other_content_moves_no_money_in_any_state(st
     assert evolve(given.state, reference_mismatched(1)) == given.state
 
 
+@pytest.mark.parametrize("stream", STREAMS)
+def test_the_same_other_content_again_is_not_said_twice(stream: Stream) -> None:
+    report = replace(observe(1, gbp(99_00)), seen=taken("other content", conflicted=True))
+    route.given(*stream).when(report).then_nothing()
+
+
 def test_another_time_of_booking_is_the_same_deposit() -> None:
     report = observe(1, gbp(100_00))
     again = replace(report, booked_at=AT + timedelta(days=1), seen=taken(report.content))

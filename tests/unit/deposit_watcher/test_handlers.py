@@ -53,7 +53,10 @@ def test_a_report_goes_to_the_stream_of_its_route_and_claims_its_reference() -> 
     )
 
     command = samples.observe(1, gbp(100_00))
-    assert ask == Ask(ROUTE_ID, command, claims=(Claim("deposit", "sandbox-bank\x1fR1", command.content),))
+    first = Claim("deposit", "sandbox-bank\x1fR1", command.content)
+    assert ask == Ask(
+        ROUTE_ID, command, claims=(first, Claim("deposit-conflict", command.content, behind="deposit"))
+    )  # fmt: skip
 
 
 def test_an_opened_transfer_is_expected_on_its_route() -> None:

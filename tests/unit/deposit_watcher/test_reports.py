@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 
+from contracts.deposit.v1 import DepositReferenceMismatched
 from contracts.topics import PARTNER_DEPOSITS
 from services.deposit_watcher import api, handlers
 from services.deposit_watcher.api.reports import REFUSED_BYTES_PER_HOUR, Reports, Source
@@ -106,6 +107,7 @@ class Door:
 
     store: MemoryStore
     deposits: api.Deposits
+    new_id: Ids
 
     async def receives(self, *items: Any) -> list[tuple[int, Any]]:
         body = json.dumps({"deposits": items}).encode()
@@ -114,8 +116,19 @@ class Door:
         assert [each["index"] for each in results] == list(range(len(items)))
         return [(each["status"], each["body"]) for each in results]
 
+    async def receives_one(self, report: Any) -> tuple[int, Any]:
+        body = json.dumps(report).encode()
+        response = await self.deposits.report(Source("webhook", header_of(KEY, body, NOW), body, self.new_id()))
+        return response.status_code, json.loads(bytes(response.body))
+
     def verdicts(self) -> list[str]:
         return [row[6] for row in self.store.tables.arrivals.values()]
+
+    def said(self, event: type) -> int:
+        return [each.event_type for each in self.store.tables.events].count(event.type)  # type: ignore[attr-defined]
+
+    def claims(self) -> list[str]:
+        return sorted(namespace for _, namespace, _ in self.store.tables.claims)
 
 
 @pytest.fixture
@@ -124,8 +137,53 @@ async def door() -> AsyncIterator[Door]:
     engine = Engine(store, [handlers.decider(Deadlines())], "corridor.deposit.events.v1", Ids())
     commands = GroupCommit(engine)
     running = asyncio.create_task(commands.run())
-    yield Door(store, api.Deposits(commands, engine, reports(), Ids(1)))
+    new_id = Ids(1)
+    yield Door(store, api.Deposits(commands, engine, reports(), new_id), new_id)
     running.cancel()
+
+
+# the same reference for other content
+
+OTHER = GOOD | {"amount_minor": 99_00}
+CONFLICT = "https://corridor.dev/problems/webhook/reference-mismatch"
+
+
+async def test_a_conflicting_report_is_said_once_however_often_it_is_repeated(door: Door) -> None:
+    await door.receives_one(GOOD)
+    answers = [await door.receives_one(OTHER) for _ in range(3)]
+    assert answers == [answers[0]] * 3
+    assert (answers[0][0], answers[0][1]["type"]) == (409, CONFLICT)
+    assert door.said(DepositReferenceMismatched) == 1
+    assert door.verdicts() == ["accepted", *["reference_mismatch"] * 3]
+
+
+async def test_each_other_content_is_said(door: Door) -> None:
+    await door.receives_one(GOOD)
+    for amount_minor in (1, 2, 1, 2):
+        assert (await door.receives_one(GOOD | {"amount_minor": amount_minor}))[0] == 409
+    assert door.said(DepositReferenceMismatched) == 2
+
+
+async def test_a_conflict_that_is_repeated_inside_one_bulk_is_said_once(door: Door) -> None:
+    results = await door.receives(GOOD, OTHER, OTHER, GOOD)
+    assert [status for status, _ in results] == [200, 409, 409, 200]
+    assert door.said(DepositReferenceMismatched) == 1
+
+
+async def test_the_right_report_is_still_a_duplicate_after_a_conflict(door: Door) -> None:
+    answers = [await door.receives_one(report) for report in (GOOD, OTHER, GOOD)]
+    assert answers[2] == answers[0]
+    assert door.verdicts() == ["accepted", "reference_mismatch", "duplicate"]
+
+
+async def test_money_without_a_conflict_claims_its_reference_alone(door: Door) -> None:
+    await door.receives_one(GOOD)
+    assert door.claims() == ["deposit"]
+    await door.receives_one(OTHER)
+    assert door.claims() == ["deposit", "deposit-conflict"]
+
+
+# in bulk, each item for itself
 
 
 BAD = [
