@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from services.kernel import metrics
+from services.kernel import expiry, metrics
 from services.kernel.bus import KafkaPublisher, KafkaSubscription
 from services.kernel.consumer import Consumer, Inbox
 from services.kernel.decider import Call, Decider
@@ -122,6 +122,7 @@ class Runtime:
     def tasks(self) -> list[Task]:
         """Everything that runs beside HTTP; a task that ends takes the process down."""
         found: list[Task] = [("commands", self.commands.run), ("relay", self._relay), ("backlog", self._gauge)]
+        found.append(("expiry", partial(expiry.run, self.store("expiry"))))
         for kind, worker in self.workers.items():
             found.append((f"worker-{kind}", partial(worker.run, kind)))
         if self.service.inbox is not None:
@@ -203,7 +204,7 @@ class Runtime:
         return bool(self.subscriptions) and all(each.ready.is_set() for each in self.subscriptions)
 
 
-SCHEMA_HEAD = "0002"  # the newest migration; a test compares it with alembic's head
+SCHEMA_HEAD = "0003"  # the newest migration; a test compares it with alembic's head
 BACKLOG = """
     SELECT (SELECT coalesce(sum(cardinality(seqs)), 0) FROM outbox),
            coalesce((SELECT extract(epoch FROM now() - e.recorded_at)::float8

@@ -13,11 +13,14 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
+import asyncpg
 import pytest
 
 from scripts import topics
 from tests.integration.core_api.conftest import KEY, PASSWORD
 
+EXPIRED = """INSERT INTO core.request_key (tenant, principal, key, fingerprint, status, answer, expires_at)
+             VALUES ('corridor', 'anna', 'old', 'f', 201, '{}', now())"""
 PROGRAM = [sys.executable, "-m", "services.core_api"]
 
 
@@ -54,6 +57,23 @@ def test_a_user_of_another_tenant_is_refused_with_a_sentence(environ: dict[str, 
     ended = subprocess.run(argv, env=environ, input=PASSWORD, text=True, capture_output=True, timeout=60, check=False)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == "one tenant per installation: this one serves corridor, not elsewhere\n"
+
+
+def test_the_process_deletes_request_keys_whose_time_is_over(environ: dict[str, str]) -> None:
+    async def fetch(sql: str) -> list[Any]:
+        connection = await asyncpg.connect(environ["DATABASE_URL"])
+        try:
+            return list(await connection.fetch(sql))
+        finally:
+            await connection.close()
+
+    asyncio.run(fetch(EXPIRED))
+    with subprocess.Popen(PROGRAM, env=environ, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        deleted = (line for line in map(json.loads, process.stdout) if line["event"] == "request_keys_deleted")
+        assert next(deleted)["count"] == 1
+        process.kill()
+    assert asyncio.run(fetch("SELECT 1 FROM core.request_key WHERE key = 'old'")) == []
 
 
 def call(url: str, body: Any = None) -> Any:
