@@ -26,6 +26,7 @@ class PayoutRequested:
     creditor_name: Sealed
     creditor_account: Sealed
     requested_at: datetime
+    deadline: datetime | None = None  # of the approval, null where nobody is asked: from this instant on it is overdue
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +38,7 @@ class PayoutApproved:
     transfer_id: UUID
     approved_by: str
     approved_at: datetime
+    deadline: datetime | None = None  # of the submission: from this instant on nothing is sent, a person decides
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +65,7 @@ class PayoutSent:
     partner_status: str  # as received: ACCP, ACSP, PDNG
     partner_reference: str
     sent_at: datetime
+    deadline: datetime | None = None  # of the settlement: from this instant on a person decides
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +79,7 @@ class PayoutDeferred:
     reason: str
     next_retry_at: datetime
     deferred_at: datetime
+    unsent: bool = False  # provably no request of this attempt left us: the limit of attempts does not count it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,6 +104,7 @@ class PayoutUnknown:
     partner: str
     reason: str
     unknown_at: datetime
+    deadline: datetime | None = None  # of the asking: from this instant on a person decides
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,6 +115,7 @@ class PayoutNotKnownToPartner:
     payout_id: UUID
     transfer_id: UUID
     asked_at: datetime
+    deadline: datetime | None = None  # of the submission, as in PayoutApproved
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -163,25 +163,30 @@ DEPOSIT_EVENTS = (
 PAYOUT_EVENTS = (
     PayoutRequested(
         **PAID, customer_id=CUSTOMER, n=1, amount=RECEIVE, rail="bank", partner=PARTNER, **CREDITOR,
-        requested_at=REQUESTED_AT,
+        requested_at=REQUESTED_AT, deadline=REQUESTED_AT + HOUR,
     ),
-    PayoutApproved(**PAID, approved_by="rule:auto", approved_at=REQUESTED_AT),
+    PayoutApproved(
+        **PAID, approved_by="rule:auto", approved_at=REQUESTED_AT, deadline=REQUESTED_AT + 4 * HOUR
+    ),
     PayoutSubmitting(
         **PAID, attempt=1, lease_until=REQUESTED_AT + 61 * SECOND, submitting_at=REQUESTED_AT + SECOND
     ),
     PayoutSent(
         **PAID, amount=RECEIVE, partner=PARTNER, partner_status="ACSP", partner_reference=BANK_REFERENCE,
-        sent_at=REQUESTED_AT + 2 * SECOND,
+        sent_at=REQUESTED_AT + 2 * SECOND, deadline=REQUESTED_AT + DAY + 2 * SECOND,
     ),
     PayoutDeferred(
         **PAID, attempts=1, reason="HTTP 429", next_retry_at=REQUESTED_AT + 7 * SECOND,
-        deferred_at=REQUESTED_AT + 2 * SECOND,
+        deferred_at=REQUESTED_AT + 2 * SECOND, unsent=False,
     ),
     PayoutRefused(**PAID, reason_code="AC04", refused_at=REQUESTED_AT + 2 * SECOND),
     PayoutUnknown(
-        **PAID, amount=RECEIVE, partner=PARTNER, reason="no answer", unknown_at=REQUESTED_AT + 21 * SECOND
+        **PAID, amount=RECEIVE, partner=PARTNER, reason="no answer", unknown_at=REQUESTED_AT + 21 * SECOND,
+        deadline=REQUESTED_AT + HOUR + 21 * SECOND,
     ),
-    PayoutNotKnownToPartner(**PAID, asked_at=REQUESTED_AT + 60 * SECOND),
+    PayoutNotKnownToPartner(
+        **PAID, asked_at=REQUESTED_AT + 60 * SECOND, deadline=REQUESTED_AT + 4 * HOUR + 61 * SECOND
+    ),
     PayoutConfirmed(
         **PAID, customer_id=CUSTOMER, amount=RECEIVE, partner=PARTNER, partner_reference=BANK_REFERENCE,
         settled_at=REQUESTED_AT + 2 * HOUR - 4 * SECOND, confirmed_at=REQUESTED_AT + 2 * HOUR - SECOND,

@@ -43,6 +43,7 @@ class Settings(Kernel):
     webhook_keys: Annotated[tuple[SharedKey, ...], Var("PAYOUT_WEBHOOK_SECRETS")]
     kek: Annotated[Secret, Var("CORRIDOR_KEK", check=is_key_32)]
     kek_previous: Annotated[Secret | None, Var("CORRIDOR_KEK_PREVIOUS", check=is_key_32)] = None
+    submission_seconds: Annotated[int, Var("PAYOUT_SUBMISSION_SECONDS", at_least=1)] = 14_400
     lease_seconds: Annotated[int, Var("PAYOUT_LEASE_SECONDS", at_least=5)] = 60
     first_poll_seconds: Annotated[int, Var("PAYOUT_FIRST_POLL_SECONDS", at_least=1)] = 60
     settlement_seconds: Annotated[int, Var("PAYOUT_SETTLEMENT_SECONDS", at_least=1)] = 86_400
@@ -59,6 +60,7 @@ class Settings(Kernel):
 def deadlines_of(settings: Settings) -> Deadlines:
     """The configured deadlines."""
     return Deadlines(
+        submission=timedelta(seconds=settings.submission_seconds),
         lease=timedelta(seconds=settings.lease_seconds),
         first_poll=timedelta(seconds=settings.first_poll_seconds),
         settlement=timedelta(seconds=settings.settlement_seconds),

@@ -87,32 +87,36 @@ def decider(rules: Rules, deadlines: Deadlines) -> Decider[Payout, PayoutCommand
         events=EVENTS,
         upcasts=UPCASTS,
         stages=STAGES,
-        plan=lambda event: plan(event, rules, deadlines),
+        plan=lambda event: plan(event, deadlines),
         key_of=lambda first: cast("PayoutRequested", first).transfer_id,
         correlate=lambda event: cast("PayoutEvent", event).transfer_id,
         wake=lambda name, stream_id: PassDeadline(payout_id=stream_id, name=cast("DeadlineName", name)),
     )
 
 
-def plan(event: PayoutEvent, rules: Rules, deadlines: Deadlines) -> tuple[SideEffect, ...]:
+def plan(event: PayoutEvent, deadlines: Deadlines) -> tuple[SideEffect, ...]:
     """The calls and wakes that an event causes. A stale one is answered with nothing by `decide`; none is cancelled."""
     match event:
-        case PayoutRequested() if not rules.approve(event.amount):
-            return (SideEffect("approval", event.requested_at + deadlines.approval),)
+        case PayoutRequested():
+            return _wake("approval", event.deadline)
         case PayoutApproved() | PayoutNotKnownToPartner():
-            return (SideEffect("submit", kind="call"),)
+            return (SideEffect("submit", kind="call"), *_wake("submission", event.deadline))
         case PayoutSubmitting():
             return (SideEffect("lease", event.lease_until),)
-        case PayoutDeferred() if event.attempts < deadlines.submit_attempts_max:
+        case PayoutDeferred():
             return (SideEffect("submit", event.next_retry_at, "call"),)
         case PayoutSent():
             ask = SideEffect("ask", event.sent_at + deadlines.first_poll, "call")
-            return (ask, SideEffect("settlement", event.sent_at + deadlines.settlement))
+            return (ask, *_wake("settlement", event.deadline))
         case PayoutUnknown():
             ask = SideEffect("ask", event.unknown_at + deadlines.unknown_first_ask, "call")
-            return (ask, SideEffect("unknown_deadline", event.unknown_at + deadlines.unknown_deadline))
+            return (ask, *_wake("unknown_deadline", event.deadline))
         case _:
             return ()
+
+
+def _wake(name: str, deadline: datetime | None) -> tuple[SideEffect, ...]:
+    return () if deadline is None else (SideEffect(name, deadline),)
 
 
 class SubmitPayout:
@@ -141,7 +145,7 @@ class SubmitPayout:
         try:
             instructions = await self._instructions(stages)
         except CannotOpen:
-            return [_asked(stage, Deferred("vault unavailable")) for stage in stages]
+            return [_asked(stage, Deferred("vault unavailable", unsent=True)) for stage in stages]
         ends = self._now() + self._timeout
         held = [_held_back(stage, one, ends) for stage, one in zip(stages, instructions, strict=True)]
         ready = [one for one, why in zip(instructions, held, strict=True) if one is not None and why is None]
@@ -165,9 +169,9 @@ def _submitting(head: Head) -> Submitting:
 def _held_back(stage: Submitting, instruction: Instruction | None, ends: datetime) -> Deferred | None:
     """Why it is not sent by a call that may last until `ends`; None when it is."""
     if instruction is None:
-        return Deferred("creditor cannot be read")
+        return Deferred("creditor cannot be read", unsent=True)
     if stage.lease_until < ends:
-        return Deferred("not sent: its lease ends too soon")
+        return Deferred("not sent: its lease ends too soon", unsent=True)
     return None
 
 
@@ -189,8 +193,10 @@ def submitted(payout: UUID, attempt: int, verdict: SubmitVerdict) -> PayoutComma
     match verdict:
         case Accepted(status, reference):
             return RecordSent(payout_id=payout, partner_status=status, partner_reference=reference)
-        case Deferred(reason, seconds):
-            return RecordDeferred(payout_id=payout, attempt=attempt, reason=reason, retry_after_seconds=seconds)
+        case Deferred(reason, seconds, unsent):
+            return RecordDeferred(
+                payout_id=payout, attempt=attempt, reason=reason, retry_after_seconds=seconds, unsent=unsent
+            )
         case Refused(code):
             return RecordRefused(payout_id=payout, reason_code=code, attempt=attempt)
         case NoAnswer(reason):

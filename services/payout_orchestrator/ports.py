@@ -44,6 +44,7 @@ class Deferred:
 
     reason: str
     retry_after_seconds: int = 0  # 0: the partner named no time
+    unsent: bool = False  # provably no request of this attempt left us
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -118,6 +119,8 @@ class BankRail:
             part = parts.popleft()
             payments = [_payment(instruction) for instruction in part]
             answer = await self._post("/bank/payments/bulk", {"payments": payments}, left)
+            if verdicts and isinstance(answer, Deferred):
+                answer = replace(answer, unsent=False)  # the bulk that it was a part of did leave us
             ids = [instruction.payout_id for instruction in part]
             verdicts.update(zip(ids, _each(ids, answer, submit_verdict), strict=True))
             if len(part) > 1 and isinstance(answer, Deferred) and answer in CONTENT_REFUSED:
@@ -131,7 +134,8 @@ class BankRail:
 
     async def _post(self, path: str, content: Mapping[str, Any], seconds: float) -> list[Item] | Deferred | Unknown:
         """The items of a good answer, or what the whole call means."""
-        timeout = aiohttp.ClientTimeout(total=seconds, connect=min(CONNECT_SECONDS, seconds))
+        connect = min(CONNECT_SECONDS, seconds / 2)  # before `total`, which cannot tell a connection from an answer
+        timeout = aiohttp.ClientTimeout(total=seconds, connect=connect)
         try:
             async with self._session.post(
                 self._base_url + path, data=msgspec.json.encode(content), headers=self._headers, timeout=timeout,
@@ -141,7 +145,7 @@ class BankRail:
                     return status_means(response.status, response.headers)
                 return _items(await _bounded(response))
         except NOT_CONNECTED as trouble:
-            return Deferred(f"not connected: {type(trouble).__name__}")
+            return Deferred(f"not connected: {type(trouble).__name__}", unsent=True)
         except NO_ANSWER as trouble:
             return Unknown(f"no answer: {type(trouble).__name__}")
 

@@ -22,11 +22,15 @@ class VaultOpener:
     async def open_many(self, sealed: list[tuple[Sealed, str]]) -> Sequence[str | None]:
         """All at once; one by one only when somebody among them was erased."""
         try:
+            return await self._all(sealed)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            raise CannotOpen(type(error).__name__) from error
+
+    async def _all(self, sealed: list[tuple[Sealed, str]]) -> Sequence[str | None]:
+        try:
             return await self._vault.open_many(self._tenant, sealed)
         except (Erased, Unreadable):
             return [await self._one(each, field) for each, field in sealed]
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-            raise CannotOpen(type(error).__name__) from error
 
     async def _one(self, sealed: Sealed, field: str) -> str | None:
         try:

@@ -10,7 +10,7 @@ from uuid import UUID
 from services.kernel.money import Money
 from services.kernel.sealed import Sealed
 
-DeadlineName = Literal["approval", "lease", "settlement", "unknown_deadline"]
+DeadlineName = Literal["approval", "submission", "lease", "settlement", "unknown_deadline"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,12 +53,13 @@ class RecordSent:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecordDeferred:
-    """Attempt `attempt` was provably not accepted."""
+    """Attempt `attempt` was provably not accepted; `unsent`: provably no request of it left us."""
 
     payout_id: UUID
     attempt: int
     reason: str
     retry_after_seconds: int = 0  # the partner's wish
+    unsent: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

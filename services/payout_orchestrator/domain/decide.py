@@ -51,6 +51,8 @@ from services.payout_orchestrator.domain.states import (
 
 CONTRADICTIONS_MAX = 16  # different ones kept of a payout; the raw arrivals keep all
 RULE = "rule:auto"
+ATTEMPTS_SPENT = "attempts spent"
+NOT_SUBMITTED = "not submitted in time"
 
 
 def decide(
@@ -59,7 +61,7 @@ def decide(
     """The events that `command` causes at `at` (the database's time); () when it is stale or was done before."""
     match command:
         case RequestPayout():
-            return request(payout, command, at, rules)
+            return request(payout, command, at, rules, deadlines)
         case BeginSubmit():
             return begin_submit(payout, at, deadlines)
         case BeginAsk():
@@ -70,18 +72,24 @@ def decide(
             return () if payout is None else hear(payout, command, at, deadlines)
 
 
-def request(payout: Payout, ask: RequestPayout, at: datetime, rules: Rules) -> tuple[PayoutEvent, ...]:
+def request(
+    payout: Payout, ask: RequestPayout, at: datetime, rules: Rules, deadlines: Deadlines
+) -> tuple[PayoutEvent, ...]:
     """One payout for each transfer and n, approved in the same breath where the rule needs nobody."""
     if payout is not None:
         return ()
+    by_rule = rules.approve(ask.amount)
     requested = PayoutRequested(
         payout_id=ask.payout_id, transfer_id=ask.transfer_id, customer_id=ask.customer_id, n=ask.n, amount=ask.amount,
         rail=ask.rail, partner=ask.partner, creditor_name=ask.creditor_name, creditor_account=ask.creditor_account,
-        requested_at=at,
+        requested_at=at, deadline=None if by_rule else at + deadlines.approval,
     )  # fmt: skip
-    if not rules.approve(ask.amount):
+    if not by_rule:
         return (requested,)
-    approved = PayoutApproved(payout_id=ask.payout_id, transfer_id=ask.transfer_id, approved_by=RULE, approved_at=at)
+    approved = PayoutApproved(
+        payout_id=ask.payout_id, transfer_id=ask.transfer_id, approved_by=RULE, approved_at=at,
+        deadline=at + deadlines.submission,
+    )  # fmt: skip
     return (requested, approved)
 
 
@@ -89,7 +97,9 @@ def begin_submit(payout: Payout, at: datetime, deadlines: Deadlines) -> tuple[Pa
     """Only PayoutSubmitting lets a call go out. A call whose lease is over may have been made: never make it again."""
     match payout:
         case Submitting(lease_until=lease_until) if at >= lease_until:
-            return (unknown(payout, "lease over", at),)
+            return (unknown(payout, "lease over", at, deadlines),)
+        case Approved() if too_late(payout, at):
+            return (review(payout, NOT_SUBMITTED, at),)
         case Approved():
             submitting = PayoutSubmitting(
                 payout_id=payout.terms.payout_id, transfer_id=payout.terms.transfer_id, attempt=payout.attempts + 1,
@@ -101,15 +111,21 @@ def begin_submit(payout: Payout, at: datetime, deadlines: Deadlines) -> tuple[Pa
 
 
 def pass_deadline(payout: Payout, name: DeadlineName, at: datetime, deadlines: Deadlines) -> tuple[PayoutEvent, ...]:
-    """What happens when nothing has happened. A wake of an earlier stay in the stage comes too early and is stale."""
+    """What happens when nothing has happened. A wake of an earlier stay in the stage comes too early and is stale.
+
+    The instant is the stage's own: judged by what is configured since, a wake that was set before a deadline was made
+    longer would say nothing, and nobody would be called at all.
+    """
     match name, payout:
-        case "approval", Requested() if at >= payout.since + deadlines.approval:
+        case "approval", Requested() if not too_early(payout, at):
             return (overdue(payout, APPROVAL_QUEUE),)
+        case "submission", Approved() if not too_early(payout, at):
+            return (review(payout, NOT_SUBMITTED, at),)
         case "lease", Submitting() if at >= payout.lease_until:
-            return (unknown(payout, "lease over", at),)
-        case "settlement", Sent() if at >= payout.since + deadlines.settlement:
+            return (unknown(payout, "lease over", at, deadlines),)
+        case "settlement", Sent() if not too_early(payout, at):
             return (review(payout, "settlement overdue", at),)
-        case "unknown_deadline", Unknown() if at >= payout.since + deadlines.unknown_deadline:
+        case "unknown_deadline", Unknown() if not too_early(payout, at):
             return (review(payout, "outcome unknown", at),)
         case _:
             return ()
@@ -119,42 +135,52 @@ def hear(payout: Existing, fact: Fact, at: datetime, deadlines: Deadlines) -> tu
     """What the partner's word, or its silence, does to a payout."""
     match fact:
         case RecordSent():
-            return accepted(payout, fact, at) if isinstance(payout, Submitting | Unknown) else ()
+            return accepted(payout, fact, at, deadlines) if isinstance(payout, Submitting | Unknown) else ()
         case RecordPending():
-            return accepted(payout, fact, at) if isinstance(payout, Unknown) else ()
+            return accepted(payout, fact, at, deadlines) if isinstance(payout, Unknown) else ()
         case RecordDeferred():
             return deferred(payout, fact, at, deadlines)
         case RecordRefused():
             return refused(payout, fact, at)
         case RecordUnknown():
-            return lost(payout, fact, at)
+            return lost(payout, fact, at, deadlines)
         case RecordNotKnown():
             return not_known(payout, fact, at, deadlines)
         case ConfirmPayout():
             return confirm(payout, fact, at)
 
 
-def accepted(payout: Submitting | Unknown, fact: RecordSent | RecordPending, at: datetime) -> tuple[PayoutEvent, ...]:
+def accepted(
+    payout: Submitting | Unknown, fact: RecordSent | RecordPending, at: datetime, deadlines: Deadlines
+) -> tuple[PayoutEvent, ...]:
     """Accepted is accepted, whichever attempt it was and however late we learn it."""
     terms = payout.terms
     sent = PayoutSent(
         payout_id=terms.payout_id, transfer_id=terms.transfer_id, amount=terms.amount, partner=terms.partner,
         partner_status=fact.partner_status, partner_reference=fact.partner_reference, sent_at=at,
+        deadline=at + deadlines.settlement,
     )  # fmt: skip
     return (sent,)
 
 
 def deferred(payout: Existing, fact: RecordDeferred, at: datetime, deadlines: Deadlines) -> tuple[PayoutEvent, ...]:
-    """Only the attempt that is out can be deferred: an older one proves nothing about it."""
+    """Only the attempt that is out can be deferred: an older one proves nothing about it.
+
+    What the partner may have had is tried so often; what never left us, as long as there is time.
+    """
     if not isinstance(payout, Submitting) or fact.attempt != payout.attempts:
         return ()
     wish = min(timedelta(seconds=fact.retry_after_seconds), deadlines.retry_max)
     wait = max(backoff(deadlines.retry_first, deadlines.retry_max, payout.attempts), wish)
     event = PayoutDeferred(
         payout_id=payout.terms.payout_id, transfer_id=payout.terms.transfer_id, attempts=payout.attempts,
-        reason=fact.reason, next_retry_at=at + wait, deferred_at=at,
+        reason=fact.reason, next_retry_at=at + wait, deferred_at=at, unsent=fact.unsent,
     )  # fmt: skip
-    return (event, *attempts_spent(payout, at, deadlines))
+    if attempts_spent(payout, payout.unsent + fact.unsent, deadlines):
+        return (event, review(payout, ATTEMPTS_SPENT, at))
+    if too_late(payout, at):
+        return (event, review(payout, NOT_SUBMITTED, at))
+    return (event,)
 
 
 def not_known(payout: Existing, fact: RecordNotKnown, at: datetime, deadlines: Deadlines) -> tuple[PayoutEvent, ...]:
@@ -162,9 +188,12 @@ def not_known(payout: Existing, fact: RecordNotKnown, at: datetime, deadlines: D
     if not isinstance(payout, Unknown) or fact.asked_at < believable_from(payout, deadlines):
         return ()
     event = PayoutNotKnownToPartner(
-        payout_id=payout.terms.payout_id, transfer_id=payout.terms.transfer_id, asked_at=fact.asked_at
-    )
-    return (event, *attempts_spent(payout, at, deadlines))
+        payout_id=payout.terms.payout_id, transfer_id=payout.terms.transfer_id, asked_at=fact.asked_at,
+        deadline=at + deadlines.submission,
+    )  # fmt: skip
+    if attempts_spent(payout, payout.unsent, deadlines):
+        return (event, review(payout, ATTEMPTS_SPENT, at))
+    return (event,)
 
 
 def refused(payout: Existing, fact: RecordRefused, at: datetime) -> tuple[PayoutEvent, ...]:
@@ -182,20 +211,20 @@ def refused(payout: Existing, fact: RecordRefused, at: datetime) -> tuple[Payout
             return (refusal(payout, fact.reason_code, at),)
 
 
-def lost(payout: Existing, fact: RecordUnknown, at: datetime) -> tuple[PayoutEvent, ...]:
+def lost(payout: Existing, fact: RecordUnknown, at: datetime, deadlines: Deadlines) -> tuple[PayoutEvent, ...]:
     """The attempt that is out has no usable answer. Words that we cannot read unsay nothing and move no deadline."""
     if isinstance(payout, Submitting) and fact.attempt == payout.attempts:
-        return (unknown(payout, fact.reason, at),)
+        return (unknown(payout, fact.reason, at, deadlines),)
     return ()
 
 
 def confirm(payout: Existing, fact: ConfirmPayout, at: datetime) -> tuple[PayoutEvent, ...]:
-    """Our amount confirms what was submitted at least once, in every stage. Another amount never does."""
+    """Our amount confirms what left us at least once, in every stage. Another amount never does."""
     if fact.amount != payout.terms.amount:
         return contradicted(payout, f"settled {fact.amount}", at)
     if isinstance(payout, Confirmed):
         return ()
-    if not payout.attempts:
+    if payout.attempts == payout.unsent:
         return contradicted(payout, "settled before it was submitted", at)
     terms = payout.terms
     confirmed = PayoutConfirmed(
@@ -219,19 +248,28 @@ def contradicted(payout: Existing, said: str, at: datetime) -> tuple[PayoutEvent
     return told
 
 
-def attempts_spent(payout: Submitting | Unknown, at: datetime, deadlines: Deadlines) -> tuple[PayoutEvent, ...]:
-    """A person, when it has been submitted as often as it may."""
-    if payout.attempts < deadlines.submit_attempts_max:
-        return ()
-    return (review(payout, "attempts spent", at),)
+def attempts_spent(payout: Submitting | Unknown, unsent: int, deadlines: Deadlines) -> bool:
+    """Whether the partner may have had it as often as it may. Without a deadline to end them all attempts count."""
+    counted = payout.attempts if payout.deadline is None else payout.attempts - unsent
+    return counted >= deadlines.submit_attempts_max
 
 
-def unknown(payout: Submitting, reason: str, at: datetime) -> PayoutUnknown:
+def too_late(payout: Existing, at: datetime) -> bool:
+    """Whether the deadline of the wait has come; never for one that an older release did not say."""
+    return payout.deadline is not None and at >= payout.deadline
+
+
+def too_early(payout: Existing, at: datetime) -> bool:
+    """Whether a wake belongs to an earlier wait. One whose deadline an older release did not say is believed."""
+    return payout.deadline is not None and at < payout.deadline
+
+
+def unknown(payout: Submitting, reason: str, at: datetime, deadlines: Deadlines) -> PayoutUnknown:
     """Money may have left."""
     terms = payout.terms
     return PayoutUnknown(
         payout_id=terms.payout_id, transfer_id=terms.transfer_id, amount=terms.amount, partner=terms.partner,
-        reason=reason, unknown_at=at,
+        reason=reason, unknown_at=at, deadline=at + deadlines.unknown_deadline,
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ class Deadlines:
     """How long each stage may last and how often a partner is bothered. Configuration; these are the defaults."""
 
     approval: timedelta = timedelta(hours=1)
+    submission: timedelta = timedelta(hours=4)  # above an hour without the partner; the transfer calls after 10 minutes
     lease: timedelta = timedelta(seconds=60)  # above the rail's own timeout, so that no live call outlasts it
     first_poll: timedelta = timedelta(seconds=60)
     poll_max: timedelta = timedelta(minutes=15)
@@ -22,7 +23,7 @@ class Deadlines:
     unknown_ask_max: timedelta = timedelta(seconds=60)
     settling_delay: timedelta = timedelta(seconds=30)  # of the partner: NOT_FOUND earlier than this proves nothing
     unknown_deadline: timedelta = timedelta(hours=1)
-    submit_attempts_max: int = 8  # with the two below about ten minutes, as long as the transfer waits
+    submit_attempts_max: int = 8  # that may have reached the partner; with the two below about ten minutes
     retry_first: timedelta = timedelta(seconds=5)
     retry_max: timedelta = timedelta(minutes=15)
 

@@ -27,12 +27,18 @@ APPROVAL_QUEUE = "payout-approval"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stage:
-    """What every stage knows. `attempts`: how often it was submitted. `contradictions`: what was said and cannot be."""
+    """What every stage knows. `attempts`: how often it was submitted. `contradictions`: what was said and cannot be.
+
+    `unsent`: in how many of the attempts no request left us. `deadline`: when its wait ends, as the event said that
+    began it. None: nothing is waited for, or an older release began it and did not say.
+    """
 
     state: ClassVar[str]
     terms: PayoutRequested
     since: datetime
+    deadline: datetime | None = None
     attempts: int = 0
+    unsent: int = 0
     contradictions: tuple[str, ...] = ()
 
 
@@ -45,7 +51,10 @@ class Requested(Stage):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Approved(Stage):
-    """To be submitted: for the first time, or again with the same key after a proof that it was not accepted."""
+    """To be submitted: for the first time, or again with the same key after a proof that it was not accepted.
+
+    The deadline is one for all attempts until the partner has it or may have it, however often it is deferred.
+    """
 
     state: ClassVar[str] = "APPROVED"
 
@@ -93,14 +102,15 @@ STAGES = (Requested, Approved, Submitting, Sent, Unknown, ManualReview, Confirme
 
 _EVERY = "REQUESTED APPROVED SUBMITTING SENT UNKNOWN MANUAL_REVIEW CONFIRMED"
 _REVIEW = "ageing by reason → alarm"
+_SUBMISSION = "submission time → `payout.review_required`"
 _ROWS: tuple[tuple[str, type, str | None, str], ...] = (  # None: the same state
     ("-", PayoutRequested, "REQUESTED", f"approval time → `payout.overdue`, queue {APPROVAL_QUEUE}"),
-    ("REQUESTED", PayoutApproved, "APPROVED", "submitted at once"),
+    ("REQUESTED", PayoutApproved, "APPROVED", f"submitted at once; {_SUBMISSION}"),
     ("APPROVED", PayoutSubmitting, "SUBMITTING", "lease → `payout.unknown`"),
     ("SUBMITTING UNKNOWN", PayoutSent, "SENT", "polled; settlement time → `payout.review_required`"),
-    ("SUBMITTING", PayoutDeferred, "APPROVED", "submitted at next_retry_at; attempts spent → `payout.review_required`"),
+    ("SUBMITTING", PayoutDeferred, "APPROVED", f"again at next_retry_at; attempts spent, or the same {_SUBMISSION}"),
     ("SUBMITTING", PayoutUnknown, "UNKNOWN", "asked with backoff; unknown deadline → `payout.review_required`"),
-    ("UNKNOWN", PayoutNotKnownToPartner, "APPROVED", "same key, at once; attempts spent → `payout.review_required`"),
+    ("UNKNOWN", PayoutNotKnownToPartner, "APPROVED", f"same key, at once; attempts spent, or a new {_SUBMISSION}"),
     ("SUBMITTING SENT UNKNOWN MANUAL_REVIEW", PayoutRefused, "MANUAL_REVIEW", _REVIEW),
     ("APPROVED SUBMITTING SENT UNKNOWN", PayoutReviewRequired, "MANUAL_REVIEW", _REVIEW),
     ("APPROVED SUBMITTING SENT UNKNOWN MANUAL_REVIEW", PayoutConfirmed, "CONFIRMED", ""),
@@ -116,7 +126,7 @@ def evolve(payout: Payout, event: PayoutEvent) -> Payout:
     """Believes every stored event that TRANSITIONS knows for the stage."""
     assert (payout.state if payout else "-", type(event)) in _LEGAL, f"{type(event).__name__} cannot follow {payout}"
     if isinstance(event, PayoutRequested):
-        return Requested(terms=event, since=event.requested_at)
+        return Requested(terms=event, since=event.requested_at, deadline=event.deadline)
     assert payout is not None
     match event:
         case PayoutOverdue():
@@ -136,19 +146,22 @@ Move = (
 def moved(payout: Existing, event: Move) -> Payout:
     """The stage after `event`."""
     carried: dict[str, Any] = {
-        "terms": payout.terms, "attempts": payout.attempts, "contradictions": payout.contradictions,
+        "terms": payout.terms, "attempts": payout.attempts, "unsent": payout.unsent,
+        "contradictions": payout.contradictions,
     }  # fmt: skip
     match event:
-        case PayoutApproved(approved_at=since) | PayoutDeferred(deferred_at=since):
-            return Approved(since=since, **carried)
-        case PayoutNotKnownToPartner(asked_at=since):
-            return Approved(since=since, **carried)
-        case PayoutSubmitting(submitting_at=since, attempt=attempt):
-            return Submitting(since=since, lease_until=event.lease_until, **carried | {"attempts": attempt})
+        case PayoutApproved(approved_at=since) | PayoutNotKnownToPartner(asked_at=since):
+            return Approved(since=since, deadline=event.deadline, **carried)
+        case PayoutDeferred(deferred_at=since):
+            unsent = payout.unsent + event.unsent
+            return Approved(since=since, deadline=payout.deadline, **carried | {"unsent": unsent})
+        case PayoutSubmitting(submitting_at=since, lease_until=until):
+            attempts = {"attempts": event.attempt}
+            return Submitting(since=since, lease_until=until, deadline=payout.deadline, **carried | attempts)
         case PayoutSent(sent_at=since):
-            return Sent(since=since, **carried)
+            return Sent(since=since, deadline=event.deadline, **carried)
         case PayoutUnknown(unknown_at=since):
-            return Unknown(since=since, **carried)
+            return Unknown(since=since, deadline=event.deadline, **carried)
         case PayoutRefused(refused_at=since, reason_code=code):
             return ManualReview(since=since, refusal=code, **carried)
         case PayoutReviewRequired(required_at=since):

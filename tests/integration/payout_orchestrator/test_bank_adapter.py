@@ -354,12 +354,43 @@ async def test_a_refused_connection_is_provably_not_accepted(session: aiohttp.Cl
     with socket.socket() as taken:  # bound and never listening: nobody else can listen there meanwhile
         taken.bind(("127.0.0.1", 0))
         away = bank.BankRail(session, f"http://127.0.0.1:{taken.getsockname()[1]}", "key", timeout_seconds=1)
-        assert await submitted(away) == Deferred("not connected: ClientConnectorError")
+        assert await submitted(away) == Deferred("not connected: ClientConnectorError", unsent=True)
 
 
-async def test_a_name_that_does_not_resolve_is_provably_not_accepted(session: aiohttp.ClientSession) -> None:
+async def test_a_name_that_does_not_resolve_is_provably_not_sent(session: aiohttp.ClientSession) -> None:
     away = bank.BankRail(session, "http://bank.invalid", "key", timeout_seconds=5)
-    assert isinstance(await submitted(away), Deferred)
+    verdict = await submitted(away)
+    assert isinstance(verdict, Deferred)
+    assert verdict.unsent
+
+
+async def test_a_handshake_that_fails_is_provably_not_sent(partner: Bank, session: aiohttp.ClientSession) -> None:
+    plain = bank.BankRail(session, partner.url.replace("http:", "https:"), "key", timeout_seconds=5)
+    assert await submitted(plain) == Deferred("not connected: ClientConnectorSSLError", unsent=True)
+    assert partner.asked == []
+
+
+async def test_a_handshake_that_hangs_is_provably_not_sent_however_short_the_time_of_a_call(
+    session: aiohttp.ClientSession,
+) -> None:
+    with socket.socket() as mute:  # the kernel accepts, nobody answers
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        hanging = bank.BankRail(session, f"https://127.0.0.1:{mute.getsockname()[1]}", "key", timeout_seconds=1)
+        assert await submitted(hanging) == Deferred("not connected: ConnectionTimeoutError", unsent=True)
+
+
+async def test_what_left_us_in_a_bulk_has_left_us_though_its_half_cannot_be_sent(
+    patient: bank.BankRail, partner: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post, answers = patient._post, iter([None, Deferred("not connected", unsent=True), None])
+
+    async def once_away(*arguments: Any) -> Any:
+        return next(answers) or await post(*arguments)
+
+    monkeypatch.setattr(patient, "_post", once_away)
+    refusing(partner, 422, ONE)
+    assert list(await patient.submit(MANY[:2])) == [Deferred("not connected"), GONE]
 
 
 async def test_a_timeout_after_sending_is_unknown(rail: bank.BankRail, partner: Bank) -> None:

@@ -7,11 +7,12 @@ the store is in memory, and the clock is ours.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
@@ -40,6 +41,8 @@ from tests.unit.transfer import samples as t
 
 SERVICES = Path(__file__).parents[3] / "services"
 TICK = timedelta(microseconds=1)
+BY_RULE, BY_NOBODY = rules({"ETB": 2_000_000}), rules({"ETB": 0})
+Configured = TypeVar("Configured", TransferDeadlines, DepositDeadlines, PayoutDeadlines)
 
 
 class Clock:
@@ -82,8 +85,8 @@ class Wake:
 QUOTE = Stream("quote", quote.decider(), q.QUOTE_ID, q.AT)
 TRANSFER = Stream("transfer", transfer.decider(TransferDeadlines()), t.TRANSFER_ID, t.AT)
 DEPOSIT = Stream("deposit_watcher", deposit.decider(DepositDeadlines()), d.ROUTE_ID, d.AT)
-PAYOUT = Stream("payout_orchestrator", payout.decider(rules({"ETB": 2_000_000}), PayoutDeadlines()), p.PAYOUT, p.AT)
-BY_HAND = Stream("payout_orchestrator", payout.decider(rules({"ETB": 0}), PayoutDeadlines()), p.PAYOUT, p.AT)
+PAYOUT = Stream("payout_orchestrator", payout.decider(BY_RULE, PayoutDeadlines()), p.PAYOUT, p.AT)
+BY_HAND = Stream("payout_orchestrator", payout.decider(BY_NOBODY, PayoutDeadlines()), p.PAYOUT, p.AT)
 
 # The times stand here as states.md and the configuration say them: a default that is changed by accident is seen.
 WAKES = (
@@ -119,6 +122,10 @@ WAKES = (
         on=BY_HAND, name="approval", begins=(p.REQUEST,), after=timedelta(hours=1), says=PayoutOverdue, ended_by=None,
     ),
     Wake(
+        on=PAYOUT, name="submission", begins=(p.REQUEST,), after=timedelta(hours=4), says=PayoutReviewRequired,
+        ended_by=p.BEGIN,
+    ),
+    Wake(
         on=PAYOUT, name="lease", begins=(p.REQUEST, p.BEGIN), after=timedelta(seconds=60), says=PayoutUnknown,
         ended_by=p.ACCEPT,
     ),
@@ -142,6 +149,11 @@ class World:
         self.store = MemoryStore(self.clock)
         self.engine = Engine(self.store, (wake.on.decider,), "events.v1", Ids())
         self.counted: dict[tuple[str, str], int] = {}
+        self.worker = Worker(self.store, self.engine, "worker", counted=self._count)
+
+    def restart(self, decider: Decider[Any, Any, Any]) -> None:
+        """The process again, with another configuration."""
+        self.engine = Engine(self.store, (decider,), "events.v1", Ids())
         self.worker = Worker(self.store, self.engine, "worker", counted=self._count)
 
     def _count(self, name: str, result: str, count: int) -> None:
@@ -209,6 +221,46 @@ async def test_the_lease_of_an_attempt_that_was_deferred_does_not_end_the_next_a
     first, second = sorted(world.due())
     assert await world.wait(first) == []
     assert await world.wait(second) == [PayoutUnknown.type]
+
+
+@pytest.mark.parametrize("by", [Fraction(2), Fraction(1, 2)], ids=["lengthened", "shortened"])
+@pytest.mark.parametrize("wake", [wake for wake in WAKES if wake.on.service != "quote"], ids=_name)
+async def test_a_wait_that_has_begun_ends_when_it_was_to_end_whatever_is_configured_since(
+    wake: Wake, by: Fraction
+) -> None:
+    """An early wake that said nothing would leave the stream waiting for ever; quotes carry their own `expires_at`."""
+    world = World(wake)
+    await world.ask(*wake.begins)
+    world.restart(reconfigured(wake.on, by))
+    assert await world.wait(wake.deadline - TICK) == []
+    assert await world.wait(wake.deadline) == [wake.says.type]
+
+
+def reconfigured(stream: Stream, by: Fraction) -> Decider[Any, Any, Any]:
+    """The stream's decider under deadlines `by` times as long."""
+    match stream.service:
+        case "transfer":
+            return transfer.decider(scaled(TransferDeadlines(), by))
+        case "deposit_watcher":
+            return deposit.decider(scaled(DepositDeadlines(), by))
+        case _:
+            return payout.decider(BY_NOBODY if stream is BY_HAND else BY_RULE, scaled(PayoutDeadlines(), by))
+
+
+def scaled(deadlines: Configured, by: Fraction) -> Configured:
+    """Every wait in it `by` times as long."""
+    changed = {each.name: _times(getattr(deadlines, each.name), by) for each in fields(deadlines)}
+    return replace(deadlines, **changed)
+
+
+def _times(wait: Any, by: Fraction) -> Any:
+    match wait:
+        case timedelta():
+            return wait * by.numerator / by.denominator
+        case Mapping():
+            return {name: _times(each, by) for name, each in wait.items()}
+        case _:
+            return int(wait * by)
 
 
 @pytest.mark.parametrize("wake", WAKES, ids=_name)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import services.payout_orchestrator.domain.commands as c
@@ -32,7 +33,7 @@ TICK = timedelta(microseconds=1)
 ETB = iso4217("ETB")
 AMOUNT = Money(2_000_000, ETB)
 PAYOUT, TRANSFER, CUSTOMER = UUID(int=1), UUID(int=2), UUID(int=3)
-IDS = {"payout_id": PAYOUT, "transfer_id": TRANSFER}
+IDS: dict[str, Any] = {"payout_id": PAYOUT, "transfer_id": TRANSFER}
 SPEC = Spec(decider(rules({"ETB": 2_000_000}), LIMITS), AT)
 given = SPEC.given
 
@@ -45,14 +46,20 @@ REQUESTED = PayoutRequested(
     payout_id=PAYOUT, transfer_id=TRANSFER, customer_id=CUSTOMER, n=1, amount=AMOUNT, rail="bank", partner="dashen",
     creditor_name=NAME, creditor_account=ACCOUNT, requested_at=AT,
 )  # fmt: skip
-APPROVED = PayoutApproved(**IDS, approved_by="rule:auto", approved_at=AT)
+APPROVED = PayoutApproved(**IDS, approved_by="rule:auto", approved_at=AT, deadline=AT + LIMITS.submission)
 SUBMITTING = PayoutSubmitting(**IDS, attempt=1, lease_until=AT + LIMITS.lease, submitting_at=AT)
 SENT = PayoutSent(
-    **IDS, amount=AMOUNT, partner="dashen", partner_status="ACSP", partner_reference="B-1", sent_at=AT
+    **IDS, amount=AMOUNT, partner="dashen", partner_status="ACSP", partner_reference="B-1", sent_at=AT,
+    deadline=AT + LIMITS.settlement,
 )  # fmt: skip
-UNKNOWN = PayoutUnknown(**IDS, amount=AMOUNT, partner="dashen", reason="no answer", unknown_at=AT)
+UNKNOWN = PayoutUnknown(
+    **IDS, amount=AMOUNT, partner="dashen", reason="no answer", unknown_at=AT, deadline=AT + LIMITS.unknown_deadline,
+)  # fmt: skip
 DEFERRED = PayoutDeferred(**IDS, attempts=1, reason="HTTP 429", next_retry_at=AT + 5 * SECOND, deferred_at=AT)
-NOT_KNOWN = PayoutNotKnownToPartner(**IDS, asked_at=AT + LIMITS.settling_delay)
+UNSENT = replace(DEFERRED, reason="not connected", unsent=True)
+NOT_KNOWN = PayoutNotKnownToPartner(
+    **IDS, asked_at=AT + LIMITS.settling_delay, deadline=AT + LIMITS.submission,
+)  # fmt: skip
 REFUSED = PayoutRefused(**IDS, reason_code="AC04", refused_at=AT)
 CONFIRMED = PayoutConfirmed(
     **IDS,
@@ -64,7 +71,8 @@ CONFIRMED = PayoutConfirmed(
     confirmed_at=AT,
 )
 
-WAITING = (REQUESTED,)
+BY_HAND = replace(REQUESTED, deadline=AT + LIMITS.approval)
+WAITING = (BY_HAND,)
 READY = (REQUESTED, APPROVED)
 OUT = (*READY, SUBMITTING)
 ACCEPTED = (*OUT, SENT)
@@ -78,6 +86,7 @@ BEGIN = c.BeginSubmit(payout_id=PAYOUT)
 ACCEPT = c.RecordSent(payout_id=PAYOUT, partner_status="ACSP", partner_reference="B-1")
 PENDING = c.RecordPending(payout_id=PAYOUT, partner_status="ACSP", partner_reference="B-1")
 DEFER = c.RecordDeferred(payout_id=PAYOUT, attempt=1, reason="HTTP 429")
+NOT_SENT = replace(DEFER, reason="not connected", unsent=True)
 REFUSE = c.RecordRefused(payout_id=PAYOUT, reason_code="AC04", attempt=1)
 REFUSE_LATER = replace(REFUSE, attempt=None)
 LOSE = c.RecordUnknown(payout_id=PAYOUT, reason="no answer", attempt=1)
@@ -99,12 +108,28 @@ def submitting(attempt: int) -> PayoutSubmitting:
     return replace(SUBMITTING, attempt=attempt)
 
 
+def unknown_at(at: datetime, reason: str = "no answer") -> PayoutUnknown:
+    return replace(UNKNOWN, reason=reason, unknown_at=at, deadline=at + LIMITS.unknown_deadline)
+
+
+def unsent(times: int) -> tuple[object, ...]:
+    """Approved, and so many attempts of which no request left us."""
+    begun = [(submitting(attempt), replace(UNSENT, attempts=attempt)) for attempt in range(1, times + 1)]
+    return (*READY, *(event for pair in begun for event in pair))
+
+
+def unsaid(*events: Any) -> tuple[Any, ...]:
+    """As a release wrote them that said no deadlines."""
+    return tuple(replace(each, deadline=None) if hasattr(each, "deadline") else each for each in events)
+
+
 def wake(name: c.DeadlineName) -> c.PassDeadline:
     return c.PassDeadline(payout_id=PAYOUT, name=name)
 
 
 OVERDUE = PayoutOverdue(**IDS, state="REQUESTED", since=AT, queue="payout-approval")
 AFTER: dict[c.DeadlineName, tuple[tuple[object, ...], timedelta]] = {
-    "approval": (WAITING, LIMITS.approval), "lease": (OUT, LIMITS.lease), "settlement": (ACCEPTED, LIMITS.settlement),
-    "unknown_deadline": (LOST, LIMITS.unknown_deadline),
+    "approval": (WAITING, LIMITS.approval), "submission": (READY, LIMITS.submission), "lease": (OUT, LIMITS.lease),
+    "settlement": (ACCEPTED, LIMITS.settlement), "unknown_deadline": (LOST, LIMITS.unknown_deadline),
 }  # fmt: skip
+WAITS = tuple(name for name in AFTER if name != "lease")  # whose end the event says as its `deadline`

@@ -1,7 +1,7 @@
 """What a payout makes of what is said to it. Every rung of every decision, and the edge of every number."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -13,7 +13,9 @@ from contracts.payout.v1 import (
 from services.kernel.money import Money, iso4217
 from services.payout_orchestrator.domain import states as s
 from services.payout_orchestrator.domain.decide import CONTRADICTIONS_MAX
-from services.payout_orchestrator.domain.policy import backoff
+from services.payout_orchestrator.domain.policy import Deadlines, backoff, rules
+from services.payout_orchestrator.handlers import decider
+from tests.support.spec import Spec
 from tests.unit.payout_orchestrator.samples import (
     ACCEPT,
     ACCEPTED,
@@ -22,6 +24,7 @@ from tests.unit.payout_orchestrator.samples import (
     APPROVED,
     AT,
     BEGIN,
+    BY_HAND,
     CONFIRM,
     CONFIRMED,
     DEFER,
@@ -34,6 +37,7 @@ from tests.unit.payout_orchestrator.samples import (
     LOSE,
     LOST,
     NOT_KNOWN,
+    NOT_SENT,
     OTHER_AMOUNT,
     OUT,
     OVERDUE,
@@ -53,11 +57,16 @@ from tests.unit.payout_orchestrator.samples import (
     TICK,
     UNKNOWN,
     UNREADABLE,
+    UNSENT,
     WAITING,
+    WAITS,
     contradiction,
     given,
     review,
     submitting,
+    unknown_at,
+    unsaid,
+    unsent,
     wake,
 )
 
@@ -70,12 +79,12 @@ def test_a_payout_at_the_limit_is_approved_by_the_rule_in_the_same_decision() ->
 
 def test_a_minor_unit_above_the_limit_waits_for_somebody() -> None:
     more = Money(2_000_001, ETB)
-    given().when(replace(REQUEST, amount=more)).then(replace(REQUESTED, amount=more))
+    given().when(replace(REQUEST, amount=more)).then(replace(BY_HAND, amount=more))
 
 
 def test_a_currency_without_a_limit_always_waits_for_somebody() -> None:
     kes = Money(1, iso4217("KES"))
-    given().when(replace(REQUEST, amount=kes)).then(replace(REQUESTED, amount=kes))
+    given().when(replace(REQUEST, amount=kes)).then(replace(BY_HAND, amount=kes))
 
 
 @pytest.mark.parametrize("past", [WAITING, READY, OUT, DONE])
@@ -100,7 +109,18 @@ def test_a_second_worker_stays_away_while_the_lease_lives() -> None:
 
 def test_a_second_worker_after_the_lease_finds_the_outcome_unknown_and_never_sends_again() -> None:
     at = SUBMITTING.lease_until
-    given(*OUT).when(BEGIN, at).then(replace(UNKNOWN, reason="lease over", unknown_at=at))
+    given(*OUT).when(BEGIN, at).then(unknown_at(at, "lease over"))
+
+
+def test_a_moment_before_its_deadline_it_is_still_submitted() -> None:
+    at = AT + LIMITS.submission - TICK
+    given(*DEFERRED_ONCE).when(BEGIN, at).then(replace(submitting(2), submitting_at=at, lease_until=at + LIMITS.lease))
+
+
+@pytest.mark.parametrize("past", [READY, DEFERRED_ONCE, unsent(3)])
+def test_from_its_deadline_on_nothing_is_submitted_and_a_person_decides(past: tuple[object, ...]) -> None:
+    at = AT + LIMITS.submission
+    given(*past).when(BEGIN, at).then(review("not submitted in time", at))
 
 
 @pytest.mark.parametrize("past", [(), WAITING, ACCEPTED, LOST, REVIEWED, REFUSED_ONCE, DONE])
@@ -165,6 +185,46 @@ def test_the_last_attempt_falls_to_a_person_in_the_same_decision() -> None:
 
 def test_the_late_deferral_of_an_older_attempt_says_nothing_about_the_one_that_is_out() -> None:
     given(*READY, submitting(2)).when(DEFER).then_nothing()
+
+
+def test_an_attempt_of_which_nothing_left_us_is_told_apart() -> None:
+    given(*OUT).when(NOT_SENT).then(UNSENT)
+
+
+@pytest.mark.parametrize("times", [7, 8, 50])
+def test_a_partner_that_cannot_be_reached_spends_no_attempts(times: int) -> None:
+    last = times + 1
+    events = given(*unsent(times), submitting(last)).when(replace(NOT_SENT, attempt=last)).decide()
+    assert [type(event) for event in events] == [PayoutDeferred]
+
+
+def test_an_attempt_that_left_us_counts_whatever_did_not_leave_us_before() -> None:
+    seven = [event for number in range(51, 58) for event in (submitting(number), replace(DEFERRED, attempts=number))]
+    past = (*unsent(50), *seven, submitting(58))
+    events = given(*past).when(replace(DEFER, attempt=58)).decide()
+    assert [type(event) for event in events] == [PayoutDeferred, PayoutReviewRequired]
+    events = given(*past).when(replace(NOT_SENT, attempt=58)).decide()
+    assert [type(event) for event in events] == [PayoutDeferred]
+
+
+def test_an_attempt_that_may_have_left_us_counts_and_stays_unknown_until_it_was_asked_for() -> None:
+    past = (*unsent(50), submitting(51))
+    given(*past).when(replace(LOSE, attempt=51)).then(UNKNOWN)
+    given(*past, UNKNOWN).when(DENY).then(NOT_KNOWN)
+    assert given(*past, UNKNOWN, NOT_KNOWN).state.attempts - given(*past, UNKNOWN, NOT_KNOWN).state.unsent == 1
+
+
+@pytest.mark.parametrize("fact", [NOT_SENT, DEFER])
+def test_a_deferral_at_the_deadline_falls_to_a_person_in_the_same_decision(fact: c.RecordDeferred) -> None:
+    at = AT + LIMITS.submission
+    events = given(*OUT).when(fact, at).decide()
+    assert events[1:] == (review("not submitted in time", at),)
+    assert [type(event) for event in given(*OUT).when(fact, at - TICK).decide()] == [PayoutDeferred]
+
+
+def test_a_deferral_leaves_the_deadline_where_it_was() -> None:
+    later = replace(UNSENT, deferred_at=AT + SECOND, next_retry_at=AT + 6 * SECOND)
+    assert given(*OUT, later).state.deadline == AT + LIMITS.submission
 
 
 @pytest.mark.parametrize("past", [(), WAITING, READY, ACCEPTED, LOST, REVIEWED, DONE])
@@ -262,6 +322,11 @@ def test_not_known_a_moment_before_the_settling_delay_is_not_believed() -> None:
     given(*LOST).when(replace(DENY, asked_at=DENY.asked_at - TICK)).then_nothing()
 
 
+def test_what_the_partner_does_not_know_gets_a_new_time_to_be_submitted_in() -> None:
+    at = AT + LIMITS.unknown_deadline - TICK
+    given(*LOST).when(DENY, at).then(replace(NOT_KNOWN, deadline=at + LIMITS.submission))
+
+
 def test_not_known_after_the_last_attempt_falls_to_a_person() -> None:
     given(*READY, submitting(8), UNKNOWN).when(DENY).then(NOT_KNOWN, review("attempts spent"))
 
@@ -330,6 +395,16 @@ def test_what_was_never_submitted_cannot_be_settled_and_goes_its_way(
     given(*past, contradiction(said, state)).when(fact).then_nothing()
 
 
+@pytest.mark.parametrize("times", [1, 9])
+def test_what_never_left_us_cannot_be_settled_and_stops_for_a_person(times: int) -> None:
+    said = contradiction("settled before it was submitted", "APPROVED")
+    given(*unsent(times)).when(CONFIRM).then(said, review("contradicted"))
+
+
+def test_what_left_us_at_last_is_confirmed_whatever_did_not_leave_us_before() -> None:
+    given(*unsent(9), submitting(10)).when(CONFIRM).then(CONFIRMED)
+
+
 def test_what_was_said_before_does_not_keep_it_from_being_submitted() -> None:
     given(*READY, contradiction("settled before it was submitted", "APPROVED")).when(BEGIN).then(SUBMITTING)
 
@@ -347,7 +422,17 @@ def test_a_payout_that_nobody_approves_is_overdue() -> None:
 
 def test_a_lease_that_ends_without_an_outcome_leaves_it_unknown() -> None:
     at = AT + LIMITS.lease
-    given(*OUT).when(wake("lease"), at).then(replace(UNKNOWN, reason="lease over", unknown_at=at))
+    given(*OUT).when(wake("lease"), at).then(unknown_at(at, "lease over"))
+
+
+@pytest.mark.parametrize("past", [READY, DEFERRED_ONCE, unsent(9)])
+def test_a_payout_that_is_not_submitted_falls_to_a_person(past: tuple[object, ...]) -> None:
+    at = AT + LIMITS.submission
+    given(*past).when(wake("submission"), at).then(review("not submitted in time", at))
+
+
+def test_the_time_to_submit_does_not_end_a_call_that_is_out() -> None:
+    given(*OUT).when(wake("submission"), AT + LIMITS.submission).then_nothing()
 
 
 def test_a_payout_that_does_not_settle_falls_to_a_person() -> None:
@@ -364,6 +449,51 @@ def test_an_outcome_that_stays_unknown_falls_to_a_person() -> None:
 def test_a_deadline_does_nothing_a_moment_too_early(name: c.DeadlineName) -> None:
     past, wait = AFTER[name]
     given(*past).when(wake(name), AT + wait - TICK).then_nothing()
+
+
+LATER = AT + timedelta(hours=5)
+AGAIN = (*LOST, replace(NOT_KNOWN, deadline=LATER))
+LOST_AGAIN = (*AGAIN, submitting(2), unknown_at(LATER))
+
+
+@pytest.mark.parametrize(
+    ("past", "name", "earlier", "own"),
+    [
+        (AGAIN, "submission", AT + LIMITS.submission, LATER),
+        (LOST_AGAIN, "unknown_deadline", AT + LIMITS.unknown_deadline, LATER + LIMITS.unknown_deadline),
+    ],
+)
+def test_the_wake_of_an_earlier_wait_is_stale_in_a_later_one(
+    past: tuple[object, ...], name: c.DeadlineName, earlier: datetime, own: datetime
+) -> None:
+    given(*past).when(wake(name), earlier).then_nothing()
+    assert len(given(*past).when(wake(name), own).decide()) == 1
+
+
+def every_wait(each: timedelta) -> Deadlines:
+    return replace(LIMITS, approval=each, submission=each, settlement=each, unknown_deadline=each)
+
+
+@pytest.mark.parametrize("since", [every_wait(timedelta(days=9)), every_wait(TICK)], ids=["lengthened", "shortened"])
+@pytest.mark.parametrize("name", WAITS)
+def test_a_wait_ends_when_its_event_said_whatever_is_configured_since(name: c.DeadlineName, since: Deadlines) -> None:
+    past, wait = AFTER[name]
+    restarted = Spec(decider(rules({"ETB": 2_000_000}), since), AT)
+    restarted.given(*past).when(wake(name), AT + wait - TICK).then_nothing()
+    assert len(restarted.given(*past).when(wake(name), AT + wait).decide()) == 1
+
+
+@pytest.mark.parametrize("name", AFTER)
+def test_where_an_older_release_said_no_deadline_its_wake_is_believed(name: c.DeadlineName) -> None:
+    past, wait = AFTER[name]
+    assert len(given(*unsaid(*past)).when(wake(name), AT + wait).decide()) == 1
+
+
+def test_where_an_older_release_said_no_deadline_all_attempts_count_and_it_is_submitted_at_any_time() -> None:
+    past = unsaid(*unsent(7))
+    given(*past).when(BEGIN, AT + timedelta(days=1)).then_state(s.Submitting)
+    events = given(*past, submitting(8)).when(replace(NOT_SENT, attempt=8)).decide()
+    assert [type(event) for event in events] == [PayoutDeferred, PayoutReviewRequired]
 
 
 @pytest.mark.parametrize("past", [(), WAITING, READY, OUT, ACCEPTED, LOST, REVIEWED, DONE])

@@ -12,7 +12,6 @@ import services.payout_orchestrator.domain.commands as c
 from contracts.transfer.v1 import FundingConfirmed
 from services.kernel.decider import Again, Ask, Cause, Due, Head, Outcome, Recorded, SideEffect
 from services.kernel.ids import derive
-from services.kernel.money import Money
 from services.kernel.sealed import Sealed
 from services.payout_orchestrator import handlers as h
 from services.payout_orchestrator import ports as p
@@ -22,6 +21,7 @@ from tests.unit.payout_orchestrator.samples import (
     AMOUNT,
     APPROVED,
     AT,
+    BY_HAND,
     CONFIRMED,
     CUSTOMER,
     DEFERRED,
@@ -91,13 +91,12 @@ def test_what_the_rule_approves_plans_no_approval_deadline() -> None:
 
 
 def test_what_waits_for_somebody_has_an_approval_deadline() -> None:
-    big = replace(REQUESTED, amount=Money(AMOUNT.minor + 1, AMOUNT.currency))
-    assert DECIDER.plan(big) == (SideEffect("approval", AT + LIMITS.approval),)
+    assert DECIDER.plan(BY_HAND) == (SideEffect("approval", AT + LIMITS.approval),)
 
 
 @pytest.mark.parametrize("event", [APPROVED, NOT_KNOWN])
-def test_an_approved_payout_is_submitted_at_once(event: Any) -> None:
-    assert DECIDER.plan(event) == (SideEffect("submit", None, "call"),)
+def test_an_approved_payout_is_submitted_at_once_and_has_a_deadline(event: Any) -> None:
+    assert DECIDER.plan(event) == (SideEffect("submit", None, "call"), SideEffect("submission", AT + LIMITS.submission))
 
 
 def test_a_submission_has_a_lease() -> None:
@@ -108,9 +107,15 @@ def test_a_deferred_payout_is_submitted_at_its_next_retry() -> None:
     assert DECIDER.plan(DEFERRED) == (SideEffect("submit", DEFERRED.next_retry_at, "call"),)
 
 
-def test_the_last_deferral_plans_no_submission() -> None:
-    assert DECIDER.plan(replace(DEFERRED, attempts=7)) != ()
-    assert DECIDER.plan(replace(DEFERRED, attempts=8)) == ()
+@pytest.mark.parametrize("event", [BY_HAND, APPROVED, NOT_KNOWN, SENT, UNKNOWN])
+def test_the_wake_is_set_for_the_deadline_that_the_event_says(event: Any) -> None:
+    later = AT + timedelta(days=3)
+    assert [each.due_at for each in DECIDER.plan(replace(event, deadline=later)) if each.kind == "wake"] == [later]
+
+
+@pytest.mark.parametrize("event", [BY_HAND, APPROVED, NOT_KNOWN, SENT, UNKNOWN])
+def test_an_event_of_an_older_release_that_says_no_deadline_sets_no_wake_for_now(event: Any) -> None:
+    assert [each for each in DECIDER.plan(replace(event, deadline=None)) if each.kind == "wake"] == []
 
 
 def test_a_sent_payout_is_polled_and_has_a_settlement_time() -> None:
@@ -212,6 +217,10 @@ def test_an_instruction_does_not_show_whom_it_pays() -> None:
             p.Deferred("busy", 9),
             c.RecordDeferred(payout_id=PAYOUT, attempt=1, reason="busy", retry_after_seconds=9),
         ),
+        (
+            p.Deferred("not connected", unsent=True),
+            c.RecordDeferred(payout_id=PAYOUT, attempt=1, reason="not connected", unsent=True),
+        ),
         (p.Refused("AC04"), c.RecordRefused(payout_id=PAYOUT, reason_code="AC04", attempt=1)),
         (p.Unknown("lost"), c.RecordUnknown(payout_id=PAYOUT, reason="lost", attempt=1)),
     ],
@@ -225,7 +234,7 @@ async def test_nothing_is_sent_while_the_vault_is_away() -> None:
     partner = Partner()
     (ask,) = await submitter(partner, Vault(away=True)).call([(due(), head(*OUT))])
     assert isinstance(ask, Ask)
-    assert isinstance(ask.command, c.RecordDeferred)
+    assert ask.command == c.RecordDeferred(payout_id=PAYOUT, attempt=1, reason="vault unavailable", unsent=True)
     assert partner.given == []
 
 
@@ -238,6 +247,7 @@ async def test_whoever_was_forgotten_is_not_paid_and_holds_up_nobody_else() -> N
     assert isinstance(first, Ask)
     assert isinstance(second, Ask)
     assert isinstance(first.command, c.RecordDeferred)
+    assert first.command.unsent
     assert isinstance(second.command, c.RecordSent)
     assert [one.payout_id for one in partner.given] == [PAYOUT]
 
@@ -251,7 +261,8 @@ async def test_what_could_outlast_its_lease_is_not_sent_and_holds_up_nobody_else
     first, second = await submitter(partner, Vault(), late).call([(due(1), head(*OUT)), (due(2), head(*other, begun))])
     assert isinstance(first, Ask)
     assert isinstance(second, Ask)
-    assert first.command == c.RecordDeferred(payout_id=PAYOUT, attempt=1, reason="not sent: its lease ends too soon")
+    reason = "not sent: its lease ends too soon"
+    assert first.command == c.RecordDeferred(payout_id=PAYOUT, attempt=1, reason=reason, unsent=True)
     assert isinstance(second.command, c.RecordSent)
     assert [one.payout_id for one in partner.given] == [UUID(int=2)]
 
