@@ -8,7 +8,6 @@ import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
-from decimal import Decimal
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -26,7 +25,7 @@ from services.kernel.decider import Ask, Meta, Unit
 from services.kernel.engine import Engine, Units
 from services.kernel.event_store import PostgresStore, connector
 from services.kernel.ids import new_id
-from services.kernel.money import Money, Rate, iso4217
+from services.kernel.money import Money, Rate, RateText, iso4217
 from services.kernel.outbox import PostgresOutbox
 from services.kernel.projector import Projector
 from services.kernel.relay import Relay
@@ -92,7 +91,7 @@ async def _analyze(dsn: str) -> None:
 def _offer() -> Offer:
     corridor = corridors.load(ROOT / "deploy" / "corridors.json").named("GB-ET")
     now = datetime.now(UTC)
-    rate = Rate(corridor.source, corridor.target, Decimal("205.1"), "bench", now)
+    rate = Rate(corridor.source, corridor.target, RateText("205.1"), "bench", now)
     return price(corridor, Money(10_000, iso4217("GBP")), rate, now)
 
 

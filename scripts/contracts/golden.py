@@ -7,7 +7,6 @@ Ids and times are fixed, derived ids are derived as the services do it, so a cha
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -49,7 +48,7 @@ from contracts.transfer.v1 import (
     TransferOverdue,
 )
 from services.kernel.ids import derive
-from services.kernel.money import Money, Rate, iso4217
+from services.kernel.money import Money, Rate, RateText, iso4217
 from services.kernel.sealed import Sealed
 
 TENANT = "corridor"
@@ -75,7 +74,7 @@ BANK_REFERENCE = "DASH2603020417"
 GBP, ETB = iso4217("GBP"), iso4217("ETB")
 SEND, FEE, SPREAD, CONVERTED = Money(100_00, GBP), Money(2_00, GBP), Money(50, GBP), Money(97_50, GBP)
 RECEIVE, TOLERANCE = Money(19_999_53, ETB), Money(50, GBP)
-RATE = Rate(GBP, ETB, Decimal("205.1234"), "sandbox-rates", AT - 4 * SECOND)
+RATE = Rate(GBP, ETB, RateText("205.1234"), "sandbox-rates", AT - 4 * SECOND)
 TERMS: dict[str, Any] = {
     "send": SEND, "fee": FEE, "spread": SPREAD, "converted": CONVERTED, "receive": RECEIVE,
 }  # fmt: skip

@@ -8,14 +8,13 @@ import re
 import types
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 import msgspec
 
 from services.kernel.codec import encode
-from services.kernel.money import MINOR_MAX, RATE_TEXT, Currency, Money
+from services.kernel.money import MINOR_MAX, RATE_TEXT, Currency, Money, RateText
 from services.kernel.sealed import Sealed
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -27,7 +26,7 @@ SCALARS: Mapping[Any, Schema] = {
     bool: {"type": "boolean"},
     UUID: {"type": "string", "format": "uuid"},
     datetime: {"type": "string", "format": "date-time"},
-    Decimal: {"type": "string", "pattern": RATE_TEXT.pattern},
+    RateText: {"type": "string", "pattern": RATE_TEXT.pattern},
     Currency: {"type": "string", "pattern": "^[A-Z]{3}$"},
     type(None): {"type": "null"},
 }

@@ -19,6 +19,7 @@ from services.kernel.rejected import Invalid
 
 MINOR_MAX = 10**15  # below 2^53, so that every JSON reader keeps it; far above any corridor's limit
 RATE_TEXT = re.compile(r"^[0-9]{1,9}(\.[0-9]{1,12})?$", re.ASCII)  # bounded before Decimal sees it
+RATE_DIGITS_BEFORE, RATE_DIGITS_AFTER = 9, 12  # the point; as RATE_TEXT says
 
 
 class CurrencyUnsupported(Invalid):
@@ -115,25 +116,48 @@ def total(amounts: Iterable[Money], currency: Currency) -> Money:
     return result
 
 
+RateText = NewType("RateText", str)  # plain digits; made by `rate_text()`, judged again by every Rate
+
+
+def rate_text(value: Decimal) -> RateText:
+    """`value` in plain digits, also where str() writes 5E-7 or 1E+2. Raises RateInvalid."""
+    if (
+        not value.is_finite()
+        or value <= 0
+        or value.adjusted() >= RATE_DIGITS_BEFORE
+        or _places(value) > RATE_DIGITS_AFTER
+    ):
+        raise RateInvalid(str(value)[:24])
+    return RateText(format(value, "f"))
+
+
+def _places(value: Decimal) -> int:
+    """Digits after the point, those at the end that are 0 too."""
+    power = value.as_tuple().exponent
+    assert isinstance(power, int), "finite"
+    return -power
+
+
 @dataclass(frozen=True, slots=True)
 class Rate:
     """How many units of `target` one unit of `source` buys, as `publisher` said at `published_at`."""
 
     source: Currency
     target: Currency
-    value: Decimal
+    value: RateText
     publisher: str
     published_at: datetime
 
     def __post_init__(self) -> None:
-        if not RATE_TEXT.match(str(self.value)) or self.value <= 0:
-            raise RateInvalid(str(self.value)[:24])
+        if not RATE_TEXT.fullmatch(self.value) or not self.value.strip("0."):
+            raise RateInvalid(self.value[:24])
 
     def convert(self, money: Money) -> Money:
         """`money` in the target currency, rounded down: the remainder stays in the FX position, with us."""
         if money.currency != self.source:
             raise CurrencyMismatch(money.currency, self.source)
-        return Money(rounded_down(money.minor, self.value, exponent(self.target) - exponent(self.source)), self.target)
+        shift = exponent(self.target) - exponent(self.source)
+        return Money(rounded_down(money.minor, Decimal(self.value), shift), self.target)
 
 
 def rounded_down(minor: int, rate: Decimal, shift: int) -> int:

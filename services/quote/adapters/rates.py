@@ -13,7 +13,8 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from services.kernel.money import RATE_TEXT, Currency, Rate, iso4217
+from services.kernel.money import RATE_TEXT, Currency, Rate, iso4217, rate_text
+from services.kernel.rejected import Rejected
 from services.kernel.telemetry import logger
 from services.quote.ports import RateUnavailable
 
@@ -55,12 +56,12 @@ class RateFeed:
                 answer.raise_for_status()
                 body = await answer.content.read(ANSWER_BYTES_MAX)
             self._rates |= {(rate.source, rate.target): rate for rate in read(body)}
-        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError) as error:
+        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError, Rejected) as error:
             _LOG.warning("rates_not_refreshed", error=type(error).__name__)
 
 
 def read(body: bytes) -> list[Rate]:
-    """The rates of an answer. Raises ValueError, KeyError or TypeError when it is not in the form above."""
+    """The rates of an answer. Raises ValueError, KeyError, TypeError or Rejected when it is not in the form above."""
     document: dict[str, Any] = msgspec.json.decode(body)
     published_at = datetime.fromisoformat(document["published_at"])
     if published_at.tzinfo is None:
@@ -70,6 +71,6 @@ def read(body: bytes) -> list[Rate]:
 
 def _rate(entry: dict[str, Any], publisher: str, published_at: datetime) -> Rate:
     text = entry["value"]
-    if not isinstance(text, str) or not RATE_TEXT.match(text):
+    if not isinstance(text, str) or not RATE_TEXT.fullmatch(text):
         raise ValueError("a rate is decimal text")
-    return Rate(iso4217(entry["source"]), iso4217(entry["target"]), Decimal(text), publisher, published_at)
+    return Rate(iso4217(entry["source"]), iso4217(entry["target"]), rate_text(Decimal(text)), publisher, published_at)

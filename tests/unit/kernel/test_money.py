@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.kernel.codec import decoder, encode
 from services.kernel.money import (
     MINOR_MAX,
+    RATE_TEXT,
     AmountOutOfRange,
     Currency,
     CurrencyMismatch,
@@ -21,8 +23,10 @@ from services.kernel.money import (
     Money,
     Rate,
     RateInvalid,
+    RateText,
     exponent,
     iso4217,
+    rate_text,
     share_rounded_up,
     total,
     zero,
@@ -33,11 +37,14 @@ PUBLISHED_AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 currencies = st.sampled_from((JPY, GBP, ETB, KWD))  # exponents 0, 2, 2, 3
 minors = st.integers(min_value=0, max_value=10**9)  # the dearest conversion below stays in MINOR_MAX
+every_rate = st.integers(min_value=0, max_value=12).flatmap(
+    lambda places: st.integers(min_value=1, max_value=10 ** (9 + places) - 1).map(lambda n: Decimal(n).scaleb(-places))
+)
 rate_values = st.decimals(min_value="0.000001", max_value="999", places=6)
 
 
 def rate(source: Currency, target: Currency, value: Decimal) -> Rate:
-    return Rate(source, target, value, "treasury", PUBLISHED_AT)
+    return Rate(source, target, rate_text(value), "treasury", PUBLISHED_AT)
 
 
 def major(money: Money) -> Fraction:
@@ -193,13 +200,44 @@ def test_a_share_is_never_more_than_the_whole(minor: int, basis_points: int) -> 
 
 
 @pytest.mark.parametrize(
-    "text", ["0", "-1", "NaN", "sNaN", "Infinity", "1E+2", "1e999999", "1234567890", "0.1234567890123"]
-)
+    "text",
+    ["0", "0E-999999", "-1", "NaN", "sNaN", "Infinity", "1E+9", "1E-13", "1e999999", "1e-999999", "1234567890",
+     "0.1234567890123", "1.0000000000000"],
+)  # fmt: skip
 def test_what_is_no_positive_bounded_decimal_is_no_rate(text: str) -> None:
     with pytest.raises(RateInvalid):
-        rate(GBP, ETB, Decimal(text))
+        rate_text(Decimal(text))
 
 
-@pytest.mark.parametrize("text", ["0.000001", "999999999", "1.123456789012"])
-def test_the_edges_of_a_rate_are_rates(text: str) -> None:
-    assert rate(GBP, ETB, Decimal(text)).value == Decimal(text)
+@pytest.mark.parametrize(
+    "text",
+    ["", "0", "0.000", "000", "-1", "NaN", "5E-7", "1E+2", "1.", ".5", "1\n", " 1", "1,5", "\u0661", "1234567890"],
+)
+def test_what_is_no_plain_positive_text_is_no_rate(text: str) -> None:
+    with pytest.raises(RateInvalid):
+        Rate(GBP, ETB, RateText(text), "treasury", PUBLISHED_AT)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("0.000001", "0.000001"), ("5E-7", "0.0000005"), ("1E-12", "0.000000000001"), ("999999999", "999999999"),
+        ("999999999.999999999999", "999999999.999999999999"), ("1.10", "1.10"), ("1E+2", "100"), ("1E+8", "100000000"),
+    ],
+)  # fmt: skip
+def test_the_edges_of_a_rate_are_plain_text(value: str, text: str) -> None:
+    assert rate(GBP, ETB, Decimal(value)).value == text
+
+
+@given(every_rate)
+def test_every_rate_is_written_and_read_as_plain_text_without_a_change(value: Decimal) -> None:
+    written = rate(GBP, ETB, value)
+
+    assert RATE_TEXT.fullmatch(written.value)
+    assert Decimal(written.value) == value
+    assert f'"{written.value}"'.encode() in encode(written)
+    assert decoder(Rate)(encode(written)) == written
+
+
+def test_the_cheapest_rate_still_converts() -> None:
+    assert rate(GBP, JPY, Decimal("5E-7")).convert(Money(10**9, GBP)) == Money(5, JPY)

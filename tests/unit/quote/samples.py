@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from uuid import UUID
 
 from contracts.quote.v1 import QuoteAccepted, QuoteCreated, QuoteExpired
-from services.kernel.money import Money, Rate, iso4217
+from services.kernel.money import Money, Rate, RateText, iso4217
 from services.quote.domain import AcceptQuote, Corridor, CreateQuote, ExpireQuote, price
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -33,7 +32,7 @@ CORRIDOR = Corridor(
     funding_seconds=3_600,
     rate_max_age_seconds=300,
 )
-RATE = Rate(GBP, ETB, Decimal("205.128206"), "treasury", AT)
+RATE = Rate(GBP, ETB, RateText("205.128206"), "treasury", AT)
 SEND = Money(100_00, GBP)
 OFFER = price(CORRIDOR, SEND, RATE, AT)
 CREATE = CreateQuote(quote_id=QUOTE_ID, customer_id=CUSTOMER_ID, offer=OFFER)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from services.kernel.money import Money, Rate, iso4217
+from services.kernel.money import Money, Rate, RateText, iso4217
 from services.quote.adapters.corridors import CorridorsInvalid, load, parse
 from services.quote.domain import price
 
@@ -35,7 +34,7 @@ def test_our_own_file_has_three_corridors_and_a_version() -> None:
 def test_the_smallest_amount_of_each_corridor_can_be_priced(name: str) -> None:
     corridor, at = load(FILE).named(name), datetime(2026, 11, 23, tzinfo=UTC)
 
-    offer = price(corridor, corridor.send_min, Rate(corridor.source, corridor.target, Decimal(36), "t", at), at)
+    offer = price(corridor, corridor.send_min, Rate(corridor.source, corridor.target, RateText("36"), "t", at), at)
 
     assert offer.receive
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.kernel.money import CurrencyMismatch, Money, exponent, iso4217
+from services.kernel.money import CurrencyMismatch, Money, RateText, exponent, iso4217, rate_text
 from services.quote.domain import (
     AmountOutsideLimits,
     Corridors,
@@ -110,7 +110,7 @@ def test_an_amount_that_leaves_one_minor_unit_is_offered() -> None:
 
 def test_an_offer_of_nothing_is_refused() -> None:
     with pytest.raises(AmountOutsideLimits):
-        price(CORRIDOR, SEND, replace(RATE, value=Decimal("0.000001")), AT)
+        price(CORRIDOR, SEND, replace(RATE, value=RateText("0.000001")), AT)
 
 
 @given(
@@ -120,7 +120,7 @@ def test_an_offer_of_nothing_is_refused() -> None:
 )
 def test_every_offer_adds_up_and_rounds_in_our_favour(minor: int, value: Decimal, target_code: str) -> None:
     target = iso4217(target_code)
-    corridor, rate = replace(CORRIDOR, target=target), replace(RATE, target=target, value=value)
+    corridor, rate = replace(CORRIDOR, target=target), replace(RATE, target=target, value=rate_text(value))
 
     offer = price(corridor, Money(minor, GBP), rate, AT)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from uuid import UUID
 
 from contracts.deposit.routes import route_id, route_reference
@@ -19,7 +18,7 @@ from contracts.transfer.v1 import (
     TransferOverdue,
 )
 from services.kernel.decider import Cause
-from services.kernel.money import Money, Rate, iso4217
+from services.kernel.money import Money, Rate, RateText, iso4217
 from services.kernel.sealed import Sealed
 from services.transfer.domain.commands import (
     CancelTransfer,
@@ -52,7 +51,7 @@ TERMS = Terms(
     spread=Money(50, GBP),
     converted=Money(97_50, GBP),
     receive=Money(20_000_00, ETB),
-    rate=Rate(GBP, ETB, Decimal("205.128206"), "treasury", AT),
+    rate=Rate(GBP, ETB, RateText("205.128206"), "treasury", AT),
     tolerance=Money(50, GBP),
     rail="bank",
     partner="sandbox-bank",
