@@ -33,7 +33,7 @@ from scripts.system import leftovers
 from scripts.system.home import ROOT, Home
 from scripts.system.system import System, as_json
 
-DRAIN_SECONDS_MAX = 100.0  # above a side effect's lease of 90 s, which a killed worker leaves behind
+DRAIN_SECONDS_MAX = 100.0  # several times what leases, sessions and questions to the bank take after the last kill
 JUDGE_SECONDS = 30.0
 EVIDENCE_SECONDS_MAX = 60.0
 REST_SECONDS = 0.5
@@ -41,6 +41,7 @@ SPARE_KILLS = 6  # for victims that were idle when their moment came
 ANSWER_SECONDS = 10.0  # the clients' patience with one answer, before they ask again
 # All deadlines are configuration; these are short so that what a kill has left in doubt is cleared up within the bound.
 SHORTENED = {
+    "*": {"CORRIDOR_EFFECT_LEASE_SECONDS": "10"},  # above twice the bank's time-out
     "payout_orchestrator": {
         "BANK_TIMEOUT_SECONDS": "4",
         "PAYOUT_LEASE_SECONDS": "6",
@@ -70,7 +71,7 @@ def main(argv: list[str]) -> int:
     shutil.rmtree(home.path, ignore_errors=True)
     began = time.monotonic()
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(2**32)
-    say(f"seed {seed}; broker {kind}; payout deadlines shortened: {SHORTENED['payout_orchestrator']}")
+    say(f"seed {seed}; broker {kind}; deadlines shortened: {SHORTENED['*'] | SHORTENED['payout_orchestrator']}")
     system = System(home, kind, overrides=SHORTENED, say=say)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -32,6 +32,7 @@ PROOF_SECONDS = 60.0  # for what is still on its way when the last transfer is c
 AGAIN_SECONDS = 1.0
 # All deadlines are configuration; these are short so that the audience sees them pass.
 SHORTENED = {
+    "*": {"CORRIDOR_EFFECT_LEASE_SECONDS": "10"},  # above twice the bank's time-out
     "deposit_watcher": {"UNKNOWN_ROUTE_GRACE_SECONDS": "5"},
     "payout_orchestrator": {
         "BANK_TIMEOUT_SECONDS": "4",

@@ -14,14 +14,16 @@ from services.kernel.engine import Engine, Units
 from services.kernel.store import ContentRefused, Store, Unavailable
 
 BATCH_MAX = 500
-LEASE_SECONDS = 90  # longer than a call's own time-out; past it another worker takes over
 POLL_SECONDS = 0.5  # the backstop: deadlines are coarse, and a commit wakes the worker at once
 
 Result = Callable[[str, str, int], None]  # name, result, count
 
 
 class Worker:
-    """Takes what is due. One per process and kind; several processes share the queue by leases."""
+    """Takes what is due. One per process and kind; several processes share the queue by leases.
+
+    `lease_seconds`: past it another worker takes over, so it is longer than all calls of a batch, one after another.
+    """
 
     def __init__(
         self,
@@ -30,6 +32,7 @@ class Worker:
         actor: str,
         calls: Sequence[Call] = (),
         *,
+        lease_seconds: int,
         counted: Result = lambda name, result, count: None,
         ran: Callable[[str], None] = lambda result: None,
     ) -> None:
@@ -37,6 +40,7 @@ class Worker:
         self._engine = engine
         self._actor = actor
         self._calls: Mapping[str, Call] = {call.name: call for call in calls}
+        self._lease_seconds = lease_seconds
         self._counted = counted
         self._ran = ran
         self._wake = asyncio.Event()
@@ -59,7 +63,7 @@ class Worker:
 
     async def step(self, kind: str) -> int:
         """One batch of that kind; how many were due."""
-        due = await self._store.take_due(kind, BATCH_MAX, LEASE_SECONDS)
+        due = await self._store.take_due(kind, BATCH_MAX, self._lease_seconds)
         if not due:
             return 0
         if kind == "wake":

@@ -117,7 +117,8 @@ class Runtime:
             metrics.SIDE_EFFECTS.labels(name, result).inc(count)
 
         engine = self.engine(f"worker-{kind}")
-        return Worker(engine.store, engine, self.actor, calls, counted=counted)
+        lease = self.settings.effect_lease_seconds
+        return Worker(engine.store, engine, self.actor, calls, lease_seconds=lease, counted=counted)
 
     def tasks(self) -> list[Task]:
         """Everything that runs beside HTTP; a task that ends takes the process down."""

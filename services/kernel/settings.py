@@ -113,6 +113,8 @@ class Kernel:
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Var("LOG_LEVEL")] = "info"
     watchdog_seconds: Annotated[int, Var("CORRIDOR_WATCHDOG_SECONDS", at_least=1)] = 10
     stop_seconds: Annotated[int, Var("CORRIDOR_STOP_SECONDS", at_least=1, at_most=300)] = 10
+    # how long what a dead worker had taken stays with it; a service with calls checks that none can last longer
+    effect_lease_seconds: Annotated[int, Var("CORRIDOR_EFFECT_LEASE_SECONDS", at_least=5)] = 90
     parent_pid: Annotated[int | None, Var("CORRIDOR_PARENT_PID", at_least=1)] = None
     instance: Annotated[str | None, Var("CORRIDOR_INSTANCE")] = None  # see bus.KafkaSubscription
 

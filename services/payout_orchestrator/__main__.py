@@ -52,9 +52,13 @@ class Settings(Kernel):
     unknown_deadline_seconds: Annotated[int, Var("PAYOUT_UNKNOWN_DEADLINE_SECONDS", at_least=1)] = 3_600
 
     def faults(self) -> list[str]:
-        """A live call must not outlast its lease."""
-        short = self.bank_timeout_seconds >= self.lease_seconds
-        return [*super().faults(), *(["PAYOUT_LEASE_SECONDS: must be above BANK_TIMEOUT_SECONDS"] if short else [])]
+        """A live call must not outlast its leases: its payout's, and its batch's, which may ask before it submits."""
+        found = super().faults()
+        if self.lease_seconds <= self.bank_timeout_seconds:
+            found.append("PAYOUT_LEASE_SECONDS: must be above BANK_TIMEOUT_SECONDS")
+        if self.effect_lease_seconds <= 2 * self.bank_timeout_seconds:
+            found.append("CORRIDOR_EFFECT_LEASE_SECONDS: must be above twice BANK_TIMEOUT_SECONDS")
+        return found
 
 
 def deadlines_of(settings: Settings) -> Deadlines:

@@ -149,12 +149,12 @@ class World:
         self.store = MemoryStore(self.clock)
         self.engine = Engine(self.store, (wake.on.decider,), "events.v1", Ids())
         self.counted: dict[tuple[str, str], int] = {}
-        self.worker = Worker(self.store, self.engine, "worker", counted=self._count)
+        self.worker = Worker(self.store, self.engine, "worker", lease_seconds=90, counted=self._count)
 
     def restart(self, decider: Decider[Any, Any, Any]) -> None:
         """The process again, with another configuration."""
         self.engine = Engine(self.store, (decider,), "events.v1", Ids())
-        self.worker = Worker(self.store, self.engine, "worker", counted=self._count)
+        self.worker = Worker(self.store, self.engine, "worker", lease_seconds=90, counted=self._count)
 
     def _count(self, name: str, result: str, count: int) -> None:
         self.counted[name, result] = self.counted.get((name, result), 0) + count

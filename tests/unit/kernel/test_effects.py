@@ -8,12 +8,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.kernel.decider import Again
-from services.kernel.effects import LEASE_SECONDS, Worker
-from services.kernel.engine import Engine, Units
+from services.kernel.decider import Again, Outcome
+from services.kernel.effects import Worker
+from services.kernel.engine import Engine, Intake, Units
 from services.kernel.memory import Fault, MemoryStore
 from tests.support.builders import JAR, TOPIC, Add, Jar, ask
 from tests.support.fakes import Bell, Clock, Planned, no_pause
+
+LEASE_SECONDS = 20
 
 
 class World:
@@ -27,8 +29,9 @@ class World:
 
     def worker(self, *calls: Any) -> Worker:
         return Worker(
-            self.store, self.engine, "worker", calls, counted=lambda name, result, _: self.count(name, result)
-        )
+            self.store, self.engine, "worker", calls, lease_seconds=LEASE_SECONDS,
+            counted=lambda name, result, _: self.count(name, result),
+        )  # fmt: skip
 
     def count(self, name: str, result: str) -> None:
         self.counted.append((name, result))
@@ -49,6 +52,13 @@ class World:
 
 class Died(BaseException):
     """Stands for the end of the process."""
+
+
+class Dying(Engine):
+    """The process ends when it has taken what is due and is about to ask for it."""
+
+    async def run(self, intake: Intake) -> list[Outcome]:
+        raise Died
 
 
 async def test_a_wake_asks_its_stream_once() -> None:
@@ -131,6 +141,21 @@ async def test_a_call_whose_process_died_after_the_intent_is_not_made_again_blin
     await world.worker(bell).step("call")
     assert bell.rung == []  # the stream knows of an attempt without an answer, and says no
     assert world.store.tables.effects == {}
+
+
+@pytest.mark.parametrize("kind", ["wake", "call"])
+async def test_what_a_dead_worker_had_taken_is_due_again_when_its_lease_is_over_and_not_before(kind: str) -> None:
+    world = World()
+    await world.jar(kind)
+    dying = Worker(
+        world.store, Dying(world.store, (JAR,), TOPIC, uuid4), "worker", [Bell()], lease_seconds=LEASE_SECONDS
+    )
+    with pytest.raises(Died):
+        await dying.step(kind)
+    world.clock.forward(LEASE_SECONDS - 1)
+    assert await world.worker(Bell()).step(kind) == 0
+    world.clock.forward(1)
+    assert await world.worker(Bell()).step(kind) == 1
 
 
 async def test_an_outcome_whose_commit_was_not_heard_of_is_written_once() -> None:

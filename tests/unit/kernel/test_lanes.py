@@ -30,8 +30,9 @@ SETTINGS = {
 }
 
 
-def runtime() -> Runtime:
-    return Runtime(Service(name="jar", schema="jar", topic=TOPIC, deciders=(JAR,)), load(Kernel, "jar", SETTINGS))
+def runtime(**environment: str) -> Runtime:
+    settings = load(Kernel, "jar", SETTINGS | environment)
+    return Runtime(Service(name="jar", schema="jar", topic=TOPIC, deciders=(JAR,)), settings)
 
 
 class Reads:
@@ -64,6 +65,27 @@ class Lagging:
         if self.asked == 1:
             raise IllegalStateError("planted")
         return {(TOPIC, 0): 4, (TOPIC, 1): 3}
+
+
+class Taken:
+    """Nothing is due; remembers for how long it would have been leased."""
+
+    def __init__(self) -> None:
+        self.leases: list[int] = []
+
+    async def take_due(self, _kind: str, _limit: int, lease_seconds: int) -> list[Any]:
+        self.leases.append(lease_seconds)
+        return []
+
+
+@pytest.mark.parametrize(("environment", "seconds"), [({}, 90), ({"CORRIDOR_EFFECT_LEASE_SECONDS": "7"}, 7)])
+async def test_what_a_worker_takes_is_leased_for_as_long_as_is_configured(
+    environment: dict[str, str], seconds: int
+) -> None:
+    worker, taken = runtime(**environment).workers["wake"], Taken()
+    worker._store = taken  # type: ignore[assignment]
+    await worker.step("wake")
+    assert taken.leases == [seconds]
 
 
 async def test_what_only_measures_survives_what_it_measures(monkeypatch: pytest.MonkeyPatch) -> None:
