@@ -80,7 +80,10 @@ def _terms(created: QuoteCreated) -> Terms:
 
 
 class OwnedPeople:
-    """The facts of profiles. A verdict that our table does not have yet is asked for too: KYC may just have passed."""
+    """The facts of profiles. A verdict that our table does not have yet is asked for too: KYC may just have passed.
+
+    An approval in our table is believed: one taken back counts from when its event comes (docs/ARCHITECTURE.md).
+    """
 
     def __init__(self, store: PostgresStore, owner: Owner) -> None:
         self._owner = owner
