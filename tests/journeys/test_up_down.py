@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -66,6 +67,15 @@ def get(url: str, token: str | None = None) -> tuple[int, Any]:
         return 0, None
 
 
+def status(url: str) -> int:
+    """Of a GET."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
 def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -97,6 +107,13 @@ def test_it_says_where_everything_is_to_its_owner_alone(up: Home) -> None:
 def test_every_process_answers_its_probe(up: Home) -> None:
     assert {each["name"] for each in facts(up)["processes"]} == NAMES
     assert [each["name"] for each in facts(up)["processes"] if get(each["probe_url"])[0] != 200] == []
+
+
+def test_metrics_are_beside_each_probe_and_not_on_the_public_port(up: Home) -> None:
+    beside = {each["name"]: each["probe_url"].replace("/readyz", "/metrics") for each in facts(up)["processes"]}
+    assert {name: status(url) for name, url in beside.items()} == dict.fromkeys(NAMES, 200)
+    public = facts(up)["base_url"]
+    assert [status(public + path) for path in ("/metrics", "/internal/profiles", "/readyz")] == [404, 404, 200]
 
 
 def test_the_tokens_have_the_roles_that_they_are_named_after(up: Home) -> None:

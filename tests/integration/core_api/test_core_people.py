@@ -15,8 +15,9 @@ from services.kernel.codec import decoder
 from services.kernel.event_store import PostgresStore, connector
 from services.kernel.projector import live_version
 from services.kernel.store import Write
-from services.kernel.tokens import Principal
-from services.transfer.ports import Person
+from services.kernel.tokens import Principal, ServiceToken, ServiceTokens
+from services.transfer.adapters.owners import Owner
+from services.transfer.ports import OwnerUnavailable, Person
 from services.transfer.projections import profiles
 from tests.integration.core_api.conftest import PASSWORD, System
 
@@ -153,6 +154,17 @@ async def test_services_get_the_facts_sealed_and_nobody_else_does(system: System
     for odd in (profile_id.upper(), "{" + profile_id + "}", "x"):
         status, problem = await system.ask("POST", "/internal/profiles", body | {"profile_ids": [odd]}, **service)
         assert (status, problem["code"]) == (422, "INVALID_BODY")
+
+
+async def test_the_transfer_service_s_own_client_is_answered_on_the_internal_port_alone(system: System) -> None:
+    profile_id = (await created(system, await system.user("a@example.com", "customer"), RECEIVER))["profile_id"]
+    token = ServiceToken(ServiceTokens.from_settings(system.settings), "transfer", "corridor")
+    body, read = {"tenant": "corridor", "profile_ids": [profile_id]}, decoder(dict[UUID, Person])
+
+    found = await Owner(system.session, f"{system.internal}/internal/profiles", token).ask(body, read)
+    assert found[UUID(profile_id)].kyc == "pending"
+    with pytest.raises(OwnerUnavailable, match="404"):
+        await Owner(system.session, f"{system.url}/internal/profiles", token).ask(body, read)
 
 
 async def test_nothing_personal_is_kept_in_clear(system: System, database: str) -> None:
