@@ -347,7 +347,11 @@ def _pace(client: AIOKafkaConsumer) -> None:
 
 
 def _record(raw: Any) -> Record:
-    headers = tuple((name, value or b"") for name, value in raw.headers)  # Kafka knows a header without a value
+    headers = raw.headers
+    for _, content in headers:
+        if content is None:  # Kafka knows a header without a value
+            headers = tuple((name, value or b"") for name, value in headers)
+            break
     return Record(raw.topic, raw.partition, raw.offset, raw.key, raw.value, headers, raw.timestamp)
 
 

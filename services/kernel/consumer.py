@@ -17,7 +17,7 @@ from services.kernel.codec import EventCodec
 from services.kernel.decider import Cause, Consumes, Meta, Outcome, Unit
 from services.kernel.engine import Intake
 from services.kernel.envelope import Envelope, Unreadable, envelope_of
-from services.kernel.poll import Poll, Received, Record
+from services.kernel.poll import Cursors, Poll, Received, Record
 from services.kernel.store import ContentRefused, Fenced, Partition, Position, Unavailable
 
 ALONE_AFTER_STARTS = 2  # died this often without progress: the next poll goes record by record
@@ -97,6 +97,7 @@ class Consumer:
         self._pause = pause
         self._clock = clock
         self._positions: dict[Partition, int] = {}
+        self._cursors = Cursors()
         self._alone: set[Partition] = set()
         self._holes: dict[Partition, int] = {}
         self._in_hand: dict[Partition, tuple[int, int]] = {}  # the offset that was noted as suspect, and its tries
@@ -114,6 +115,7 @@ class Consumer:
     def revoked(self) -> None:
         """Nothing of what is still in flight is ours any more."""
         self._positions.clear()
+        self._cursors.forget()
 
     @property
     def positions(self) -> dict[Partition, int]:
@@ -198,7 +200,7 @@ class Consumer:
         return Unit(asks, _meta(cause, self._actor, envelope.traceparent)) if asks else None
 
     async def _commit(self, received: Sequence[Received]) -> None:
-        poll = Poll(self.inbox.name, self._epoch, received)
+        poll = Poll(self.inbox.name, self._epoch, received, self._cursors)
         try:
             await self._engine.run(poll)
         except Fenced:
@@ -256,6 +258,7 @@ class Consumer:
 
     async def _recover(self, partitions: Sequence[Partition]) -> None:
         """Back to what the store says. Waits for the store: nothing may be polled past it meanwhile."""
+        self._cursors.forget()
         found = await self._stored(partitions)
         for at, position in found.items():
             self._positions[at] = position.next_offset
@@ -272,6 +275,7 @@ class Consumer:
         raise Unavailable("the stored positions cannot be read")
 
     def _advance(self, received: Sequence[Received], poll: Poll) -> None:
+        self._cursors.keep(poll.moved)
         for each in received:
             at = (each.record.topic, each.record.partition)
             self._positions[at] = self.hints[at] = each.record.offset + 1

@@ -24,6 +24,7 @@ HEADER_BYTES_MAX = 16 * 1024
 _VERSION = re.compile(rb"[1-9][0-9]{0,8}")  # fits PostgreSQL's integer
 _TYPE = re.compile(rb"[!-~]{1,200}")
 _HASH = re.compile(rb"[0-9a-f]{64}")
+_ID = re.compile(rb"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class Unreadable(ValueError):
@@ -96,13 +97,17 @@ def headers_of(event: StoredEvent, source: str, epoch: int) -> list[tuple[str, b
 class Envelope:
     """Who a record says it is."""
 
-    event_id: UUID
     event_type: str
     stream_id: UUID
     version: int
     prev_hash: bytes
     hash: bytes
     fields: dict[str, bytes]
+
+    @property
+    def event_id(self) -> UUID:
+        """The event's own id; its form was looked at when the headers were read."""
+        return uuid_of(self.fields["ce_id"].decode())
 
     def cause(self) -> Cause:
         """What a handler may know of it beside the content: only what the hash covers, so `verify` first."""
@@ -135,20 +140,32 @@ def envelope_of(headers: Headers) -> Envelope:
     """The envelope of a record; raises Unreadable, whatever is in the headers."""
     try:
         fields = dict(headers)
+        kind = fields["ce_type"]
+        _checked(_ID, fields["ce_id"])
         return Envelope(
-            uuid_of(fields["ce_id"].decode()),
-            _text(_TYPE, fields["ce_type"]),
+            _types.get(kind) or _type(kind),
             uuid_of(fields["ce_subject"].decode()),
-            int(_text(_VERSION, fields["ce_streamversion"])),
-            bytes.fromhex(_text(_HASH, fields["ce_prevhash"])),
-            bytes.fromhex(_text(_HASH, fields["ce_hash"])),
+            int(_checked(_VERSION, fields["ce_streamversion"])),
+            bytes.fromhex(_checked(_HASH, fields["ce_prevhash"]).decode()),
+            bytes.fromhex(_checked(_HASH, fields["ce_hash"]).decode()),
             fields,
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise Unreadable(f"{type(error).__name__}: {error}"[:200]) from error
 
 
-def _text(form: re.Pattern[bytes], value: bytes) -> str:
+_types: dict[bytes, str] = {}  # those seen so far, which were looked at once; bounded, since a stranger may write any
+TYPES_MAX = 1_000
+
+
+def _type(kind: bytes) -> str:
+    found = _checked(_TYPE, kind).decode("ascii")
+    if len(_types) < TYPES_MAX:
+        _types[kind] = found
+    return found
+
+
+def _checked(form: re.Pattern[bytes], value: bytes) -> bytes:
     if not form.fullmatch(value):
         raise ValueError(f"{value[:40]!r} is not {form.pattern!r}")
-    return value.decode("ascii")
+    return value

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from uuid import UUID
 
 from services.kernel.codec import GENESIS, encode
@@ -16,6 +17,9 @@ from services.kernel.engine import Decide, wanted_by
 from services.kernel.envelope import Envelope, Headers
 from services.kernel.store import Cursor, Known, Partition, Wanted, Write
 from services.kernel.value import value
+
+CURSORS_MAX = 10_000  # remembered by a consumer, 3 MiB; a stream that went quiet is read again
+Source = tuple[str, UUID]  # topic, stream
 
 
 @value
@@ -54,13 +58,40 @@ class Behind(Exception):
     """Its stream is parked; it waits in order."""
 
 
+class Cursors:
+    """The cursors that this consumer moved last. They are the stored ones for as long as its fence holds, since nobody
+    else moves them; whoever loses it, or lets a parked stream go on, forgets them."""
+
+    def __init__(self, most: int = CURSORS_MAX) -> None:
+        self._kept: dict[Source, Cursor] = {}
+        self._most = most
+
+    def get(self, at: Source) -> Cursor | None:
+        """None says nothing about the store."""
+        return self._kept.get(at)
+
+    def keep(self, moved: Mapping[Source, Cursor]) -> None:
+        """These were committed. The ones that moved longest ago make room."""
+        for at, cursor in moved.items():
+            self._kept.pop(at, None)
+            self._kept[at] = cursor
+        for at in list(islice(self._kept, max(0, len(self._kept) - self._most))):
+            del self._kept[at]
+
+    def forget(self) -> None:
+        """Back to what the store says."""
+        self._kept.clear()
+
+
 class Poll:
     """The intake of one batch of records."""
 
-    def __init__(self, consumer: str, epoch: int, received: Sequence[Received]) -> None:
+    def __init__(self, consumer: str, epoch: int, received: Sequence[Received], cursors: Cursors) -> None:
         self._consumer = consumer
         self._epoch = epoch
         self._received = received
+        self._cursors = cursors
+        self.moved: dict[Source, Cursor] = {}
         self.results: dict[str, int] = {}
         self.parked: Counter[str] = Counter()  # by topic
 
@@ -68,46 +99,39 @@ class Poll:
         """The streams of the asks, and a cursor for each source stream."""
         wanted = wanted_by(each.unit for each in self._received if each.unit)
         wanted.consumer = self._consumer
-        wanted.cursors = {(each.record.topic, each.envelope.stream_id) for each in self._received if each.envelope}
+        sources = {(each.record.topic, each.envelope.stream_id) for each in self._received if each.envelope}
+        wanted.cursors = {at for at in sources if self._cursors.get(at) is None}
         return wanted
 
     def decide(self, known: Known, decide: Decide, write: Write) -> list[Outcome]:
         """Each record in order: its cursor first, then its unit; the fence of each partition last."""
         self.results = {"applied": 0, "skipped": 0, "duplicate": 0, "parked": 0}
         self.parked.clear()
-        cursors = dict(known.cursors)
-        moved: dict[tuple[str, UUID], Cursor] = {}
-        outcomes = [self._record(each, cursors, moved, decide, write) for each in self._received]
-        for (source, stream_id), cursor in sorted(moved.items(), key=lambda item: (item[0][1].bytes, item[0][0])):
-            part = "moved_cursors" if (source, stream_id) in known.cursors else "cursors"
+        self.moved = {}
+        outcomes = [self._record(each, known, decide, write) for each in self._received]
+        for at in sorted(self.moved, key=lambda at: (at[1].bytes, at[0])):
+            (source, stream_id), cursor = at, self.moved[at]
+            part = "moved_cursors" if at in known.cursors or self._cursors.get(at) else "cursors"
             write.add(part, (stream_id, self._consumer, source, cursor.version, cursor.hash, cursor.parked))
         self._fence(write)
         return outcomes
 
-    def _record(
-        self,
-        each: Received,
-        cursors: dict[tuple[str, UUID], Cursor],
-        moved: dict[tuple[str, UUID], Cursor],
-        decide: Decide,
-        write: Write,
-    ) -> Outcome:
+    def _record(self, each: Received, known: Known, decide: Decide, write: Write) -> Outcome:
         if each.envelope is None:
             return self._stranger(each, decide, write)
         at = (each.record.topic, each.envelope.stream_id)
-        cursor = cursors.get(at)
+        cursor = self.moved.get(at) or self._cursors.get(at) or known.cursors.get(at)
         standing, seen = self._standing(each, cursor)
         if seen:
             return self._count("duplicate", Outcome(replayed=True))
         outcome = Outcome() if standing or each.unit is None else decide(each.unit)
         trouble = standing or outcome.error or outcome.refusal
         if trouble is None:
-            cursors[at] = moved[at] = Cursor(each.envelope.version, each.envelope.hash, parked=False)
+            self.moved[at] = Cursor(each.envelope.version, each.envelope.hash, parked=False)
             return self._count("applied" if each.unit else "skipped", outcome)
         if cursor is None or not cursor.parked:
-            cursors[at] = moved[at] = Cursor(
-                cursor.version if cursor else 0, cursor.hash if cursor else GENESIS, parked=True
-            )
+            last = (cursor.version, cursor.hash) if cursor else (0, GENESIS)
+            self.moved[at] = Cursor(*last, parked=True)
         return self._park(each, trouble, write)
 
     def _standing(self, each: Received, cursor: Cursor | None) -> tuple[Exception | None, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,9 +15,9 @@ from services.kernel.decider import Unit
 from services.kernel.engine import Engine, Units
 from services.kernel.memory import Fault, MemoryStore
 from services.kernel.memory_bus import MemoryBus, MemorySubscription
-from services.kernel.poll import Record
+from services.kernel.poll import Cursors, Record
 from services.kernel.relay import Relay
-from services.kernel.store import Unavailable
+from services.kernel.store import Cursor, Unavailable
 from tests.support.builders import EVENTS, JAR, MIRROR, TOPIC, Add, ask, inbox, name
 from tests.support.fakes import Clock, Ids, Planned, no_pause
 
@@ -459,3 +460,57 @@ def _away() -> Exception:
 async def _give_up(seconds: float) -> None:
     """The engine's patience is over at once."""
     raise _away()
+
+
+async def test_a_cursor_that_was_moved_is_not_asked_of_the_store_again() -> None:
+    world, one = World(), uuid4()
+    await world.publish(ask(one, Add(1)), ask(one, Add(2)))
+    member = await world.consumer()
+    asked = watched(world.mirror)
+    await member.subscription.turn(limit=1)
+    await member.subscription.turn(limit=1)
+    assert asked == [{(TOPIC, one)}, set()]
+    assert world.numbers(one) == (1, 2)
+
+
+async def test_whoever_lost_its_fence_asks_the_store_for_its_cursors() -> None:
+    world, one = World(), uuid4()
+    await world.publish(*(ask(one, Add(number)) for number in range(4)))
+    zombie = await world.consumer()
+    await zombie.subscription.turn(limit=1)
+    other = await world.consumer()
+    await other.subscription.turn(limit=1)
+    asked = watched(world.mirror)
+    await zombie.subscription.drain()
+    assert asked == [set(), {(TOPIC, one)}]
+    assert world.numbers(one) == (0, 1, 2, 3)
+    assert world.parked() == []
+
+
+def watched(store: MemoryStore) -> list[set[tuple[str, UUID]]]:
+    """The cursors that each read of that store wants from now on."""
+    asked: list[set[tuple[str, UUID]]] = []
+    transaction = store.transaction
+
+    @asynccontextmanager
+    async def watching() -> Any:
+        async with transaction() as inside:
+            read = inside.read
+
+            async def noting(wanted: Any) -> Any:
+                asked.append(set(wanted.cursors))
+                return await read(wanted)
+
+            inside.read = noting  # type: ignore[method-assign]
+            yield inside
+
+    store.transaction = watching  # type: ignore[method-assign]
+    return asked
+
+
+def test_cursors_that_moved_longest_ago_make_room() -> None:
+    cursors, ids = Cursors(most=2), [uuid4() for _ in range(3)]
+    cursors.keep({(TOPIC, each): Cursor(1, b"", parked=False) for each in ids[:2]})
+    cursors.keep({(TOPIC, ids[0]): Cursor(2, b"", parked=False)})
+    cursors.keep({(TOPIC, ids[2]): Cursor(1, b"", parked=False)})
+    assert [bool(cursors.get((TOPIC, each))) for each in ids] == [True, False, True]
