@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated
+
+import asyncpg
 
 from contracts import topics
 from contracts.upcasts import UPCASTS
@@ -15,11 +18,15 @@ from services.deposit_watcher.domain.states import Deadlines
 from services.kernel import process
 from services.kernel.codec import EventCodec
 from services.kernel.consumer import Inbox
+from services.kernel.health import Check
 from services.kernel.http import create_app
 from services.kernel.ids import new_id
 from services.kernel.service import Runtime, Service
-from services.kernel.settings import Kernel, SharedKey, Var, load_or_exit
+from services.kernel.settings import Kernel, Secret, SharedKey, Var, is_key_32, load_or_exit
 from services.kernel.tokens import Tokens
+from services.kernel.vault import Wrapping
+from services.kernel.vault_arrivals import ArrivalKeys
+from services.kernel.vault_keys import ARRIVALS, PostgresKeys
 from services.kernel.webhook import Verifier
 
 
@@ -28,6 +35,8 @@ class Settings(Kernel):
     """What this service needs beside the kernel's."""
 
     webhook_keys: Annotated[tuple[SharedKey, ...], Var("DEPOSIT_WEBHOOK_SECRETS")]
+    kek: Annotated[Secret, Var("CORRIDOR_KEK", check=is_key_32)]
+    kek_previous: Annotated[Secret | None, Var("CORRIDOR_KEK_PREVIOUS", check=is_key_32)] = None
     unknown_route_grace_seconds: Annotated[int, Var("UNKNOWN_ROUTE_GRACE_SECONDS", at_least=1)] = 900
 
 
@@ -48,21 +57,38 @@ def service(deadlines: Deadlines, reports: Reports, epoch: int) -> Service:
     )
 
 
+async def arrival_keys(settings: Settings, verifier: Verifier, opened: AsyncExitStack) -> ArrivalKeys:
+    """The keys of the partners' months; the database may be away at the start."""
+    pool = await opened.enter_async_context(
+        asyncpg.create_pool(settings.database_url.reveal(), min_size=0, max_size=1, timeout=5, command_timeout=5)
+    )
+    wrapping = Wrapping(settings.kek, settings.kek_previous)
+    return ArrivalKeys(
+        PostgresKeys(pool, ARRIVALS), wrapping, settings.tenant, verifier.partners, now=lambda: datetime.now(UTC)
+    )
+
+
+async def build(settings: Settings, opened: AsyncExitStack) -> process.Running:
+    """The deposit watcher put together."""
+    deadlines = Deadlines(unknown_route_grace_seconds=settings.unknown_route_grace_seconds)
+    verifier = Verifier(settings.webhook_keys)
+    keys = await arrival_keys(settings, verifier, opened)
+    reports = Reports(verifier, settings.tenant, time.time, keys.seal)
+    runtime = Runtime(service(deadlines, reports, settings.epoch), settings)
+    opened.push_async_callback(runtime.close)
+    deposits = api.Deposits(runtime.commands, runtime.engine("heads"), reports, new_id)
+    health = runtime.health()
+    health.also("vault", Check(keys.prepared))
+    app = create_app(settings, [api.routes(deposits, Tokens.from_settings(settings))], health)
+    tasks = dict(runtime.tasks())
+    tasks |= {"consumer": keys.before(tasks["consumer"]), "arrival-keys": keys.keep}
+    return process.Running(app=app, tasks=tasks, health=health)
+
+
 def main() -> None:
     """Serve until told to stop."""
     settings = load_or_exit(Settings, "deposit_watcher")
-    deadlines = Deadlines(unknown_route_grace_seconds=settings.unknown_route_grace_seconds)
-
-    async def build(opened: AsyncExitStack) -> process.Running:
-        reports = Reports(Verifier(settings.webhook_keys), settings.tenant, time.time)
-        runtime = Runtime(service(deadlines, reports, settings.epoch), settings)
-        opened.push_async_callback(runtime.close)
-        deposits = api.Deposits(runtime.commands, runtime.engine("heads"), reports, new_id)
-        health = runtime.health()
-        app = create_app(settings, [api.routes(deposits, Tokens.from_settings(settings))], health)
-        return process.Running(app=app, tasks=dict(runtime.tasks()), health=health)
-
-    process.run(settings, build)
+    process.run(settings, lambda opened: build(settings, opened))
 
 
 if __name__ == "__main__":

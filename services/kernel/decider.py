@@ -10,6 +10,7 @@ from uuid import UUID
 
 from services.kernel.ids import derive
 from services.kernel.rejected import Rejected
+from services.kernel.sealed import Box
 from services.kernel.value import value
 
 State = TypeVar("State")
@@ -87,13 +88,13 @@ class RequestKey:
 
 @value
 class Arrival:
-    """Bytes from outside, exactly as they came, and what we made of them."""
+    """Bytes from outside, sealed exactly as they came, and what we made of them."""
 
     arrival_id: UUID
     source: str  # the partner, or "unknown"
     transport: str  # "webhook" or "kafka"
-    body: bytes
-    headers: bytes  # JSON of the headers that matter; never a secret
+    body: Box
+    headers: Box  # JSON of the headers that matter; never a secret
     verdict: str  # "accepted", "duplicate", "invalid_signature", ...
     reference: str | None = None
     content: str | None = None  # fingerprint of the normalised business fields

@@ -49,6 +49,10 @@ class Health:
         self.extra = extra
         self.draining = False  # set when the process is told to stop: no new traffic, please
 
+    def also(self, name: str, check: Check) -> None:
+        """One more dependency; said before the first report."""
+        self._probes[name] = check
+
     async def report(self) -> dict[str, Any]:
         """The union of what the runbooks read. Takes at most LIMIT_SECONDS, and asks at most once a MEMORY_SECONDS."""
         if self._now() >= self._until:

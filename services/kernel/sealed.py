@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NewType
 from uuid import UUID
+
+Box = NewType("Box", bytes)  # bytes from outside, sealed with the key of their partner's month (vault_arrivals.py)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,11 +29,11 @@ KeyName = tuple[str, UUID, int]  # tenant, subject, version
 
 
 class Erased(Exception):
-    """The key of this person was destroyed: what was sealed for them can never be read again."""
+    """The key of this person, or of this partner's month, was destroyed: what it sealed can never be read again."""
 
 
 class CannotOpen(Exception):
-    """The box was not sealed for this person, tenant and field, or its key is not ours."""
+    """The box was not sealed for this person or arrival, tenant and field, or its key is not ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,38 @@ class KeyEncryptionKey:
         return cls(hashlib.sha256(key).hexdigest()[:8], AESGCM(key))
 
 
+class Wrapping:
+    """Makes data keys, and unwraps them, with the key-encryption keys."""
+
+    def __init__(self, kek: Secret, kek_previous: Secret | None, random: Callable[[int], bytes] = os.urandom) -> None:
+        """`kek_previous` still opens what it wrapped; new keys are wrapped by `kek`."""
+        self._kek = KeyEncryptionKey.of(kek)
+        previous = [KeyEncryptionKey.of(kek_previous)] if kek_previous else []
+        self._keks = {one.key_id: one.cipher for one in (self._kek, *previous)}
+        self._random = random
+
+    def new(self, tenant: str, subject: UUID, version: int) -> StoredKey:
+        """A data key that nobody has yet."""
+        nonce = self._random(NONCE_BYTES)
+        wrapped = nonce + self._kek.cipher.encrypt(
+            nonce, self._random(KEY_BYTES), _wrapped_for(tenant, subject, version)
+        )
+        return StoredKey(tenant, subject, version, self._kek.key_id, wrapped)
+
+    def cipher(self, key: StoredKey) -> AESGCM:
+        """What seals and opens with this key. Raises Erased, CannotOpen."""
+        if key.wrapped is None:
+            raise Erased(key.subject)
+        kek = self._keks.get(key.kek_id)
+        if kek is None:
+            raise CannotOpen(f"wrapped by a key that is not configured: {key.kek_id}")
+        place = _wrapped_for(key.tenant, key.subject, key.version)
+        try:
+            return AESGCM(kek.decrypt(key.wrapped[:NONCE_BYTES], key.wrapped[NONCE_BYTES:], place))
+        except InvalidTag:
+            raise CannotOpen("the stored key was changed") from None
+
+
 class Vault:
     """Seals and opens. Ciphers of persons are remembered, at most KEYS_REMEMBERED_MAX and KEYS_REMEMBERED_SECONDS."""
 
@@ -93,9 +125,7 @@ class Vault:
     ) -> None:
         """`kek_previous` still opens what it wrapped; new keys are wrapped by `kek`. `now` in seconds."""
         self._store = store
-        self._kek = KeyEncryptionKey.of(kek)
-        previous = [KeyEncryptionKey.of(kek_previous)] if kek_previous else []
-        self._keks = {one.key_id: one.cipher for one in (self._kek, *previous)}
+        self._wrapping = Wrapping(kek, kek_previous, random)
         self._digest_key = digest_key.reveal().encode()
         self._random = random
         self._now = now
@@ -153,7 +183,7 @@ class Vault:
                 known |= {key.subject: self._remember(key) for key in await self._store.newest(tenant, missing)}
             absent = sorted(subjects - known.keys())
             if absent and make:
-                await self._store.create([self._new_key(tenant, subject) for subject in absent])
+                await self._store.create([self._wrapping.new(tenant, one, FIRST_VERSION) for one in absent])
         assert known.keys() == subjects, "a key that was just made is not there"
         return known
 
@@ -176,26 +206,11 @@ class Vault:
             raise CannotOpen("not sealed for this person and field") from None
         return plain.decode()
 
-    def _new_key(self, tenant: str, subject: UUID) -> StoredKey:
-        nonce = self._random(NONCE_BYTES)
-        place = _wrapped_for(tenant, subject, FIRST_VERSION)
-        wrapped = nonce + self._kek.cipher.encrypt(nonce, self._random(KEY_BYTES), place)
-        return StoredKey(tenant, subject, FIRST_VERSION, self._kek.key_id, wrapped)
-
     def _remember(self, key: StoredKey, *, current: bool = True) -> int:
         """The version. Raises Erased, CannotOpen."""
-        if key.wrapped is None:
-            raise Erased(key.subject)
-        kek = self._keks.get(key.kek_id)
-        if kek is None:
-            raise CannotOpen(f"wrapped by a key that is not configured: {key.kek_id}")
-        place = _wrapped_for(key.tenant, key.subject, key.version)
-        try:
-            plain = kek.decrypt(key.wrapped[:NONCE_BYTES], key.wrapped[NONCE_BYTES:], place)
-        except InvalidTag:
-            raise CannotOpen("the stored key was changed") from None
+        cipher = self._wrapping.cipher(key)
         until = self._now() + KEYS_REMEMBERED_SECONDS
-        self._ciphers[key.tenant, key.subject, key.version] = (AESGCM(plain), until)
+        self._ciphers[key.tenant, key.subject, key.version] = (cipher, until)
         if current:
             self._versions[key.tenant, key.subject] = (key.version, until)
         return key.version

@@ -1,4 +1,4 @@
-"""Where the vault keeps its wrapped keys: the table vault.data_key, or memory."""
+"""Where the vault keeps its wrapped keys: the tables vault.data_key and vault.arrival_key, or memory."""
 
 from __future__ import annotations
 
@@ -9,40 +9,46 @@ import asyncpg
 
 from services.kernel.vault import KeyName, StoredKey
 
+PERSONS, ARRIVALS = "data_key", "arrival_key"  # tables of one shape: whoever has one need not have the other
+
 _NEWEST = """
 SELECT DISTINCT ON (subject) tenant, subject, version, kek_id, wrapped
-FROM vault.data_key WHERE tenant = $1 AND subject = ANY($2::uuid[]) ORDER BY subject, version DESC"""
+FROM vault.<table> WHERE tenant = $1 AND subject = ANY($2::uuid[]) ORDER BY subject, version DESC"""
 
 _CREATE = """
-INSERT INTO vault.data_key (tenant, subject, version, kek_id, wrapped)
+INSERT INTO vault.<table> (tenant, subject, version, kek_id, wrapped)
 SELECT * FROM unnest($1::text[], $2::uuid[], $3::int[], $4::text[], $5::bytea[])
 ORDER BY 1, 2, 3  -- two processes that make the same keys wait in one order
 ON CONFLICT (tenant, subject, version) DO NOTHING"""
 
 _FIND = """
-SELECT tenant, subject, version, kek_id, wrapped FROM vault.data_key
+SELECT tenant, subject, version, kek_id, wrapped FROM vault.<table>
 WHERE tenant = $1 AND (subject, version) IN (SELECT * FROM unnest($2::uuid[], $3::int[]))"""
 
 _DESTROY = """
-UPDATE vault.data_key SET wrapped = NULL, destroyed_at = now()
+UPDATE vault.<table> SET wrapped = NULL, destroyed_at = now()
 WHERE tenant = $1 AND subject = $2 AND destroyed_at IS NULL"""
 
 
 class PostgresKeys:
     """Keys in PostgreSQL, each call a transaction of its own."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
-        """`pool`: a role that may read, insert and update vault.data_key."""
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], table: str = PERSONS) -> None:
+        """`pool`: a role that may read the table; who makes keys may insert, who destroys them update."""
         self._pool = pool
+        statements = (_NEWEST, _CREATE, _FIND, _DESTROY)
+        self._newest, self._create, self._find, self._destroy = (
+            statement.replace("<table>", table) for statement in statements
+        )
 
     async def newest(self, tenant: str, subjects: Sequence[UUID]) -> list[StoredKey]:
         """As the port says."""
-        return [StoredKey(*row) for row in await self._pool.fetch(_NEWEST, tenant, list(subjects))]
+        return [StoredKey(*row) for row in await self._pool.fetch(self._newest, tenant, list(subjects))]
 
     async def create(self, keys: Sequence[StoredKey]) -> None:
         """As the port says."""
         await self._pool.execute(
-            _CREATE,
+            self._create,
             [key.tenant for key in keys],
             [key.subject for key in keys],
             [key.version for key in keys],
@@ -52,12 +58,12 @@ class PostgresKeys:
 
     async def find(self, tenant: str, names: Sequence[tuple[UUID, int]]) -> list[StoredKey]:
         """As the port says."""
-        rows = await self._pool.fetch(_FIND, tenant, [name[0] for name in names], [name[1] for name in names])
+        rows = await self._pool.fetch(self._find, tenant, [name[0] for name in names], [name[1] for name in names])
         return [StoredKey(*row) for row in rows]
 
     async def destroy(self, tenant: str, subject: UUID) -> None:
         """As the port says."""
-        await self._pool.execute(_DESTROY, tenant, subject)
+        await self._pool.execute(self._destroy, tenant, subject)
 
 
 class MemoryKeys:

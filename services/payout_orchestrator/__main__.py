@@ -17,13 +17,15 @@ from services.kernel import process
 from services.kernel.codec import EventCodec
 from services.kernel.consumer import Inbox
 from services.kernel.decider import Call
+from services.kernel.health import Check
 from services.kernel.http import create_app
 from services.kernel.ids import new_id
 from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, Secret, SharedKey, Var, is_key_32, load_or_exit
 from services.kernel.tokens import Tokens
-from services.kernel.vault import Vault
-from services.kernel.vault_keys import PostgresKeys
+from services.kernel.vault import Vault, Wrapping
+from services.kernel.vault_arrivals import ArrivalKeys
+from services.kernel.vault_keys import ARRIVALS, PostgresKeys
 from services.kernel.webhook import Verifier
 from services.payout_orchestrator import api, handlers
 from services.payout_orchestrator.adapters.bank import BankRail, callback_command
@@ -111,13 +113,19 @@ def main() -> None:
         ]
         runtime = Runtime(service(deadlines), settings, calls)
         opened.push_async_callback(runtime.close)
+        verifier = Verifier(settings.webhook_keys)
+        keys = ArrivalKeys(
+            PostgresKeys(pool, ARRIVALS), Wrapping(settings.kek, settings.kek_previous), settings.tenant,
+            verifier.partners, now=lambda: datetime.now(UTC),
+        )  # fmt: skip
         callbacks = api.Callbacks(
-            runtime.commands, runtime.engine("heads"), Verifier(settings.webhook_keys), callback_command,
-            settings.tenant, time.time, new_id,
+            runtime.commands, runtime.engine("heads"), verifier, callback_command,
+            settings.tenant, time.time, new_id, keys.seal,
         )  # fmt: skip
         health = runtime.health()
+        health.also("vault", Check(keys.prepared))
         app = create_app(settings, [api.routes(callbacks, Tokens.from_settings(settings))], health)
-        return process.Running(app=app, tasks=dict(runtime.tasks()), health=health)
+        return process.Running(app=app, tasks=dict(runtime.tasks()) | {"arrival-keys": keys.keep}, health=health)
 
     process.run(settings, build)
 

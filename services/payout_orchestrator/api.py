@@ -23,6 +23,7 @@ from services.kernel.routing import BULK_BYTES_MAX, Request, Router
 from services.kernel.strict_json import Body, parse, read_uuid
 from services.kernel.telemetry import logger
 from services.kernel.tokens import Principal, Tokens
+from services.kernel.vault_arrivals import Seal
 from services.kernel.webhook import HEADER, Signed, Verifier
 from services.payout_orchestrator.domain.commands import PayoutCommand
 
@@ -75,6 +76,7 @@ class Callbacks:
         tenant: str,
         now: Callable[[], float],
         new_id: Callable[[], UUID],
+        seal: Seal,
     ) -> None:
         self._commands = commands
         self._reads = reads
@@ -83,6 +85,7 @@ class Callbacks:
         self._tenant = tenant
         self._now = now
         self._new_id = new_id
+        self._seal = seal
         for partner in (*verifier.partners, "unknown"):
             metrics.prepare_webhook(partner)
 
@@ -152,7 +155,8 @@ class Callbacks:
     def _arrival_unit(self, signed: Signed, body: bytes, signature: str | None, verdict: str) -> Unit:
         arrival_id = self._new_id()
         headers = json.dumps({HEADER: signature}).encode()
-        arrival = Arrival(arrival_id, signed.partner, "webhook", body, headers, verdict)
+        sealed = self._seal(signed.partner, arrival_id, body, headers)
+        arrival = Arrival(arrival_id, signed.partner, "webhook", *sealed, verdict)
         return Unit((), self._meta(signed, arrival_id), arrival=arrival)
 
     async def find(self, payout_id: UUID, principal: Principal) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from services.ledger.domain import check
 from services.payout_orchestrator.domain.policy import DEFAULT_RULES
 from services.payout_orchestrator.domain.policy import Deadlines as PayoutDeadlines
 from services.transfer.domain.states import Deadlines as TransferDeadlines
+from tests.support.fakes import Sealing
 
 FORMATS = FormatChecker(["uuid"])
 
@@ -139,7 +140,7 @@ def test_what_a_partner_sends_is_judged_as_the_example_says() -> None:
     body = (ROOT / PARTNER_EXAMPLE).read_bytes()[:-1]
     validator("partner.deposits.v1").validate(json.loads(body))
     key = SharedKey(golden.PARTNER, "k1", Secret("0123456789abcdef0123456789abcdef"))
-    reports = Reports(Verifier([key]), golden.TENANT, lambda: 1_772_443_800)
+    reports = Reports(Verifier([key]), golden.TENANT, lambda: 1_772_443_800, Sealing(golden.PARTNER).keys.seal)
     judged = reports.single(Source("kafka", header_of(key, body, 1_772_443_800), body, golden.ARRIVAL))
     (unit,) = judged.units
     assert judged.refused is None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
+from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
@@ -16,9 +18,40 @@ from services.kernel.decider import Again, Ask, Call, Due, Head, Outcome
 from services.kernel.envelope import StoredEvent
 from services.kernel.memory import Fault
 from services.kernel.relay import Publisher
+from services.kernel.settings import Secret
+from services.kernel.vault import Wrapping
+from services.kernel.vault_arrivals import ArrivalKeys, open_arrival
+from services.kernel.vault_keys import MemoryKeys
 from tests.support.builders import BeginCall, EndCall
 
 DEADLINE_SECONDS = 30.0
+KEK = Secret(base64.b64encode(bytes(range(32))).decode())
+T = TypeVar("T")
+
+
+def at_once(task: Coroutine[Any, Any, T]) -> T:
+    """What comes of a coroutine that waits for nothing, with or without a loop."""
+    try:
+        task.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+    raise AssertionError("it waits")
+
+
+class Sealing:
+    """The keys of what these partners sent, in memory, and what a person on call reads with them."""
+
+    def __init__(self, *partners: str, tenant: str = "main") -> None:
+        self.tenant = tenant
+        self.store = MemoryKeys()
+        self.wrapping = Wrapping(KEK, None)
+        self.keys = ArrivalKeys(self.store, self.wrapping, tenant, partners, now=Clock())
+        at_once(self.keys.renew())
+
+    def opened(self, arrival_id: UUID, source: str, body: bytes, headers: bytes) -> tuple[bytes, bytes]:
+        """(body, headers), as they came."""
+        row = {"arrival_id": arrival_id, "source": source, "body": body, "headers": headers}
+        return at_once(open_arrival(self.store, self.wrapping, tenant=self.tenant, **row))  # type: ignore[arg-type]
 
 
 class Clock:

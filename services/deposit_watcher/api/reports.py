@@ -1,6 +1,6 @@
 """A partner's report of money, from raw bytes to units of the engine: the same judgement for HTTP and for Kafka.
 
-Size first, signature second, parse last. Every arrival is kept with its verdict; those that are refused
+Size first, signature second, parse last. Every arrival is kept, sealed, with its verdict; those that are refused
 over HTTP within a budget of bytes, since whoever sent them was told, and nobody is told on Kafka.
 """
 
@@ -16,7 +16,6 @@ from uuid import UUID
 from pydantic import Field, ValidationError
 
 from contracts.deposit.v1 import DepositReferenceMismatched
-from services.deposit_watcher.domain.commands import content_of
 from services.deposit_watcher.handlers import observe
 from services.kernel import metrics
 from services.kernel.bulk import ITEMS_MAX
@@ -28,6 +27,7 @@ from services.kernel.problem import Problem, problem
 from services.kernel.rejected import Rejected
 from services.kernel.strict_json import Body, faults, invalid_body, parse
 from services.kernel.telemetry import logger
+from services.kernel.vault_arrivals import Seal
 from services.kernel.webhook import HEADER, TOLERANCE_SECONDS, Signed, Verifier
 
 REFUSED_BYTES_PER_HOUR = 1024 * 1024  # over HTTP, kept per source; beyond it refused arrivals are only counted
@@ -83,7 +83,8 @@ class Judged:
 class Reports:
     """Judges sources. `now` is the wall clock in seconds: a signature's age is against the partner's wall clock."""
 
-    def __init__(self, verifier: Verifier, tenant: str, now: Callable[[], float]) -> None:
+    def __init__(self, verifier: Verifier, tenant: str, now: Callable[[], float], seal: Seal) -> None:
+        self._seal = seal
         self._verifier = verifier
         self._tenant = tenant
         self._now = now
@@ -128,7 +129,7 @@ class Reports:
         _LOG.info(
             "Signature Verified", partner=signed.partner, key_id=signed.key_id, reference=f"batch of {len(items)}"
         )
-        whole = self._arrival(source, signed, "batch", source.body, _headers(source))
+        whole = self._arrival(source, signed, "batch", source.arrival_id, source.body, _headers(source))
         units = [Unit((), self._meta(source, signed), arrival=whole)]
         for index, item in enumerate(items):
             inside = json.dumps({"batch": str(source.arrival_id), "index": index}).encode()
@@ -142,7 +143,7 @@ class Reports:
         except (Problem, Rejected) as trouble:
             _count(signed, applied=False)
             refused = _unreadable(trouble).answer
-        arrival = Arrival(arrival_id, signed.partner, source.transport, b"", inside, "invalid_item")
+        arrival = self._arrival(source, signed, "invalid_item", arrival_id, b"", inside)
         return Unit((), self._meta(source, signed), arrival=arrival, answer=lambda _: refused)
 
     def _unit(
@@ -159,10 +160,8 @@ class Reports:
             amount=amount,
             booked_at=booked_at,
         )
-        content = content_of(signed.partner, report.reference, report.route, amount)
-        arrival = Arrival(
-            arrival_id, signed.partner, source.transport, body, headers, "accepted", report.reference, content
-        )
+        known_by = (report.reference, ask.command.content)
+        arrival = self._arrival(source, signed, "accepted", arrival_id, body, headers, *known_by)
         meta = Meta(self._tenant, f"partner:{signed.partner}", ask.stream_id, None, None, source.traceparent)
         return Unit((ask,), meta, arrival=arrival, answer=_answer(report.reference), verdict=verdict)
 
@@ -170,7 +169,7 @@ class Reports:
         """Keep the bytes of a refused arrival: a record always, a request within the budget."""
         if source.transport != "kafka" and not self._affordable(source, signed):
             return ()
-        arrival = self._arrival(source, signed, why, source.body, _headers(source))
+        arrival = self._arrival(source, signed, why, source.arrival_id, source.body, _headers(source))
         return (Unit((), self._meta(source, signed), arrival=arrival),)
 
     def _affordable(self, source: Source, signed: Signed) -> bool:
@@ -183,8 +182,20 @@ class Reports:
         self._kept = {key: value for key, value in self._kept.items() if key[1] == hour} | {at: used}
         return True
 
-    def _arrival(self, source: Source, signed: Signed, why: str, body: bytes, headers: bytes) -> Arrival:
-        return Arrival(source.arrival_id, signed.partner, source.transport, body, headers, why)
+    def _arrival(
+        self,
+        source: Source,
+        signed: Signed,
+        why: str,
+        arrival_id: UUID,
+        body: bytes,
+        headers: bytes,
+        reference: str | None = None,
+        content: str | None = None,
+    ) -> Arrival:
+        """The one place where an arrival is made. Raises Unavailable as long as there is no key to seal it with."""
+        sealed = self._seal(signed.partner, arrival_id, body, headers)
+        return Arrival(arrival_id, signed.partner, source.transport, *sealed, why, reference, content)
 
     def _meta(self, source: Source, signed: Signed) -> Meta:
         return Meta(self._tenant, f"partner:{signed.partner}", source.arrival_id, None, None, source.traceparent)

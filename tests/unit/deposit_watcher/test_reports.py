@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -21,19 +22,25 @@ from services.kernel.engine import Engine
 from services.kernel.group_commit import GroupCommit
 from services.kernel.memory import MemoryStore
 from services.kernel.poll import Record
+from services.kernel.problem import Problem
 from services.kernel.routing import WEBHOOK_BYTES_MAX
 from services.kernel.settings import Secret, SharedKey
+from services.kernel.store import Unavailable
+from services.kernel.vault_arrivals import STRANGERS, ArrivalKeys
+from services.kernel.vault_keys import MemoryKeys
 from services.kernel.webhook import HEADER, TOLERANCE_SECONDS, Verifier, header_of
-from tests.support.fakes import Clock, Ids
+from tests.support.fakes import Clock, Ids, Sealing
 from tests.unit.deposit_watcher.samples import ROUTE
 
 NOW = 1_772_443_800
 KEY = SharedKey("sandbox-bank", "k1", Secret("0123456789abcdef0123456789abcdef"))
 GOOD = {"reference": "R1", "route": ROUTE, "amount_minor": 100_00, "currency": "GBP", "booked_at": "2026-03-02T09:30Z"}
+OTHER = GOOD | {"amount_minor": 99_00}
+SEALING = Sealing("sandbox-bank")
 
 
 def reports() -> Reports:
-    return Reports(Verifier([KEY]), "main", lambda: NOW)
+    return Reports(Verifier([KEY]), "main", lambda: NOW, SEALING.keys.seal)
 
 
 def signed(body: bytes, at: int = NOW) -> tuple[str, bytes]:
@@ -48,6 +55,12 @@ def read(body: bytes, *headers: tuple[str, bytes], by: Reports | None = None) ->
 def kept(unit: Unit) -> Arrival:
     assert unit.arrival is not None
     return unit.arrival
+
+
+def bytes_of(unit: Unit) -> bytes:
+    """The body of its arrival, opened."""
+    arrival = kept(unit)
+    return SEALING.opened(arrival.arrival_id, arrival.source, arrival.body, arrival.headers)[0]
 
 
 # the partners' topic
@@ -71,7 +84,7 @@ def test_over_http_a_signature_ages(age: int, counts: bool) -> None:
 def test_a_record_with_a_wrong_signature_is_refused_and_kept() -> None:
     unit = read(b"{}", signed(b"other"))
     assert unit.asks == ()
-    assert (kept(unit).verdict, kept(unit).body) == ("invalid_signature:wrong", b"{}")
+    assert (kept(unit).verdict, bytes_of(unit)) == ("invalid_signature:wrong", b"{}")
 
 
 def test_two_signatures_on_a_record_are_none() -> None:
@@ -83,7 +96,7 @@ def test_two_signatures_on_a_record_are_none() -> None:
 def test_no_record_is_lost_to_the_budget_of_refused_arrivals() -> None:
     by, body = reports(), b" " * WEBHOOK_BYTES_MAX
     for _ in range(REFUSED_BYTES_PER_HOUR // WEBHOOK_BYTES_MAX + 1):
-        assert kept(read(body, by=by)).body == body
+        assert bytes_of(read(body, by=by)) == body
 
 
 def test_over_http_refused_arrivals_are_kept_within_their_budget() -> None:
@@ -124,6 +137,10 @@ class Door:
     def verdicts(self) -> list[str]:
         return [row[6] for row in self.store.tables.arrivals.values()]
 
+    def opened(self) -> list[tuple[bytes, bytes]]:
+        rows = self.store.tables.arrivals.values()
+        return [SEALING.opened(row[0], row[2], row[4], row[5]) for row in rows]
+
     def said(self, event: type) -> int:
         return [each.event_type for each in self.store.tables.events].count(event.type)  # type: ignore[attr-defined]
 
@@ -142,9 +159,51 @@ async def door() -> AsyncIterator[Door]:
     running.cancel()
 
 
+# what is kept is sealed
+
+
+async def test_nothing_of_what_came_is_kept_in_clear_whatever_became_of_it(door: Door) -> None:
+    for report in (GOOD, GOOD, OTHER, GOOD | {"currency": "QQQ"}):
+        with suppress(Problem):
+            await door.receives_one(report)
+    await door.receives(GOOD, None)
+    with pytest.raises(Problem):
+        await door.deposits.report(Source("webhook", None, json.dumps(GOOD).encode(), door.new_id()))
+    assert door.verdicts() == [
+        "accepted", "duplicate", "reference_mismatch", "invalid_body", "batch", "duplicate", "invalid_item",
+        "invalid_signature:missing",
+    ]  # fmt: skip
+    rows = list(door.store.tables.arrivals.values())
+    for word in (b"route", b"amount_minor", ROUTE.encode(), b"kid=", HEADER.encode(), b"batch"):
+        assert [row for row in rows if word in row[4] or word in row[5]] == []
+
+
+async def test_each_arrival_is_read_back_as_it_came(door: Door) -> None:
+    bodies = [json.dumps(report).encode() for report in (GOOD, GOOD, OTHER)]
+    for body in (*bodies, b"not json"):
+        source = Source("webhook", header_of(KEY, body, NOW), body, door.new_id())
+        with suppress(Problem):
+            await door.deposits.report(source)
+    headers = [json.dumps({HEADER: header_of(KEY, body, NOW)}).encode() for body in (*bodies, b"not json")]
+    assert door.opened() == list(zip((*bodies, b"not json"), headers, strict=True))
+
+
+def test_a_strangers_bytes_are_sealed_with_the_strangers_key() -> None:
+    unit = read(b"hello", (HEADER, b"t=1772443800,kid=nobodys,v1=" + b"0" * 64))
+    assert kept(unit).source == STRANGERS
+    assert bytes_of(unit) == b"hello"
+
+
+@pytest.mark.parametrize("body", [b"{}", json.dumps(GOOD).encode()])
+def test_nothing_is_judged_before_there_are_keys(body: bytes) -> None:
+    keys = ArrivalKeys(MemoryKeys(), SEALING.wrapping, "main", ["sandbox-bank"], now=Clock())
+    by = Reports(Verifier([KEY]), "main", lambda: NOW, keys.seal)
+    with pytest.raises(Unavailable):  # over HTTP a 503; the consumer waits for the keys
+        by.single(Source("webhook", header_of(KEY, body, NOW), body, UUID(int=1)))
+
+
 # the same reference for other content
 
-OTHER = GOOD | {"amount_minor": 99_00}
 CONFLICT = "https://corridor.dev/problems/webhook/reference-mismatch"
 
 
@@ -209,7 +268,7 @@ async def test_a_bad_report_in_a_bulk_is_refused_alone(door: Door, bad: Any, err
 
 async def test_the_bytes_of_a_bulk_are_kept_once_and_each_item_with_its_verdict(door: Door) -> None:
     await door.receives(GOOD, None)
-    bodies = [row[4] for row in door.store.tables.arrivals.values()]
+    bodies = [body for body, _ in door.opened()]
     assert door.verdicts() == ["batch", "accepted", "invalid_item"]
     assert [len(body) > 0 for body in bodies] == [True, False, False]
 

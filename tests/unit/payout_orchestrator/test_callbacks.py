@@ -18,10 +18,10 @@ from services.kernel.memory import MemoryStore
 from services.kernel.metrics import WEBHOOK_EVENTS
 from services.kernel.problem import Problem
 from services.kernel.settings import Secret, SharedKey
-from services.kernel.webhook import Verifier, header_of
+from services.kernel.webhook import HEADER, Verifier, header_of
 from services.payout_orchestrator import api
 from services.payout_orchestrator.adapters.bank import callback_command
-from tests.support.fakes import Clock, Ids
+from tests.support.fakes import Clock, Ids, Sealing
 from tests.unit.payout_orchestrator.samples import ACCEPT, BEGIN, PAYOUT, REQUEST, SPEC
 
 NOW = 1_772_443_800
@@ -32,6 +32,7 @@ KEYS = {
 SETTLED = {
     "end_to_end_id": str(PAYOUT), "status": "ACSC", "reference": "B-1", "amount_minor": 2_000_000, "currency": "ETB",
 }  # fmt: skip
+SEALING = Sealing(*KEYS)
 
 
 @dataclass
@@ -52,6 +53,10 @@ class Door:
         found: str = (await self.engine.heads([PAYOUT]))[PAYOUT][1].state
         return found
 
+    def opened(self) -> list[tuple[bytes, bytes]]:
+        rows = self.store.tables.arrivals.values()
+        return [SEALING.opened(row[0], row[2], row[4], row[5]) for row in rows]
+
     def kept(self) -> list[tuple[str, str]]:
         return [(row[2], row[6]) for row in self.store.tables.arrivals.values()]
 
@@ -66,7 +71,8 @@ async def door() -> AsyncIterator[Door]:
     for command in (REQUEST, BEGIN, ACCEPT):
         await commands.ask(Unit((Ask(PAYOUT, command),), meta))
     verifier = Verifier(list(KEYS.values()))
-    callbacks = api.Callbacks(commands, engine, verifier, callback_command, "main", lambda: NOW, Ids(1))
+    seal = SEALING.keys.seal
+    callbacks = api.Callbacks(commands, engine, verifier, callback_command, "main", lambda: NOW, Ids(1), seal)
     yield Door(store, engine, commands, callbacks)
     running.cancel()
 
@@ -124,3 +130,21 @@ async def test_a_callback_whose_envelope_cannot_be_read_is_refused_and_kept(door
     with pytest.raises(Problem):
         await door.callbacks.receive(header_of(KEYS["dashen"], body, NOW), body)
     assert door.kept() == [("dashen", "invalid_body")]
+
+
+async def test_what_partners_call_back_with_is_kept_sealed_and_read_back_as_it_came(door: Door) -> None:
+    bodies = [json.dumps({"payouts": [SETTLED]}).encode(), b"not json"]
+    signatures = [header_of(KEYS["dashen"], body, NOW) for body in bodies]
+    await door.callbacks.receive(signatures[0], bodies[0])
+    with pytest.raises(Problem):
+        await door.callbacks.receive(signatures[1], bodies[1])
+    with pytest.raises(Problem):
+        await door.callbacks.receive(None, bodies[0])
+    assert door.kept() == [("dashen", "accepted"), ("dashen", "invalid_body"), ("unknown", "invalid_signature:missing")]
+    assert door.opened() == [
+        (body, json.dumps({HEADER: signature}).encode())
+        for body, signature in zip((*bodies, bodies[0]), (*signatures, None), strict=True)
+    ]
+    kept = b"".join(row[4] + row[5] for row in door.store.tables.arrivals.values())
+    for word in (str(PAYOUT), "ACSC", "not json", "kid="):
+        assert word.encode() not in kept
