@@ -22,12 +22,11 @@ from services.kernel.partition import partition_of
 from services.kernel.poll import Record
 from services.kernel.store import Partition
 
-BATCH_BYTES = 512 * 1024
+BATCH_BYTES = 256 * 1024  # of a partition in one request, either way: it bounds what a process holds
 RECORD_BYTES_MAX = 1000 * 1024  # the topics take 1 MiB; aiokafka takes a first record of any size into a batch
 POLL_RECORDS_MAX = 500
 SILENCE_SECONDS_MAX = 30.0  # without a poll the process ends: aiokafka may never recover (its issues 376, 847)
-SHORT_FETCH_SECONDS = 0.1  # an empty fetch that came back sooner than this
-PACE_SECONDS = 0.04  # rests for this
+PACE_SECONDS = 0.04  # between the beginnings of two fetches: what arrives meanwhile is one batch and not ten
 AWAY_SECONDS = 0.5  # between two tries for a broker that is away
 SINGLE_MS = 2_000  # for one record that is known to be there
 HINT_SECONDS = 1.0  # Kafka hears of our positions this often; they are only a hint for lag displays
@@ -332,18 +331,24 @@ class KafkaSubscription:
 
 
 def _pace(client: AIOKafkaConsumer) -> None:
-    """Do not spin on a broker that answers an empty fetch at once instead of waiting for records (the embedded one)."""
-    fetcher = client._fetcher  # noqa: SLF001 - there is no public place to see a fetch without records
-    fetch = fetcher._proc_fetch_request  # noqa: SLF001
+    """Fetches begin at a pace. One that waits at the broker is answered with the first record that arrives, so a lone
+    record is not late; behind it, what arrives meanwhile is one batch. The embedded broker answers an empty fetch at
+    once instead of waiting: without a pace the client would spin on it."""
+    fetcher = client._fetcher  # noqa: SLF001 - there is no public place to hold a fetch back
+    actions = fetcher._get_actions_per_node  # noqa: SLF001
+    following = 0.0  # the earliest begin of the next fetch
 
-    async def paced(*request: Any) -> bool:
-        started = time.monotonic()
-        brought = bool(await fetch(*request))
-        if not brought and time.monotonic() - started < SHORT_FETCH_SECONDS:
-            await asyncio.sleep(PACE_SECONDS)
-        return brought
+    def paced(assignment: Any) -> Any:
+        nonlocal following
+        left = following - time.monotonic()
+        if left > 0:
+            return [], {}, left, False, []  # nothing to send to any node; look again then
+        found = actions(assignment)
+        if found[0]:
+            following = time.monotonic() + PACE_SECONDS
+        return found
 
-    fetcher._proc_fetch_request = paced  # noqa: SLF001
+    fetcher._get_actions_per_node = paced  # noqa: SLF001
 
 
 def _record(raw: Any) -> Record:

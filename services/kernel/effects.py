@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from services.kernel.decider import Again, Ask, Call, Due, EffectDone, Head, Meta, Outcome, Unit
 from services.kernel.engine import Engine, Units
+from services.kernel.pace import Pace
 from services.kernel.store import ContentRefused, Store, Unavailable
 
 BATCH_MAX = 500
+PACE_SECONDS = 0.03  # a partner is called in bulk; what became due meanwhile goes in one call
 POLL_SECONDS = 0.5  # the backstop: deadlines are coarse, and a commit wakes the worker at once
 
 Result = Callable[[str, str, int], None]  # name, result, count
@@ -51,13 +53,17 @@ class Worker:
 
     async def run(self, kind: str) -> None:
         """Work for ever; the store being away is waited for, anything else ends the process."""
+        pace = Pace(PACE_SECONDS)
         while True:
+            await pace.turn()
             self._wake.clear()
             try:
                 busy = await self.step(kind)
             except Unavailable:
                 self._ran("failed")
                 busy = 0
+            if busy >= BATCH_MAX:
+                pace.hurry()
             if not busy:
                 await self._idle()
 

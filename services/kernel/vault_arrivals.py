@@ -1,4 +1,4 @@
-"""What comes from outside is kept sealed, under a key for each partner and month (decisions/0010-sealed-arrivals.md).
+"""What comes from outside is kept sealed, under a key for each partner and month (decisions/0011-sealed-arrivals.md).
 
 A box is HEAD (form, month, the key's version), the nonce, and AES-256-GCM's ciphertext with its tag. To seal asks
 nobody: the few keys of this month are in memory. A destroyed key makes its partner's month unreadable, and nothing else

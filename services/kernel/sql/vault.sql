@@ -15,9 +15,3 @@ CREATE TABLE data_key (
 
 COMMENT ON TABLE data_key IS
     'AES-256 keys, one for each person and version, wrapped by the key that kek_id names. Destroying one erases a person.';
-
--- The keys of what partners sent, one for each partner and month, apart from the persons': who seals arrivals opens nobody's name.
-CREATE TABLE arrival_key (LIKE data_key INCLUDING ALL);
-
-COMMENT ON TABLE arrival_key IS
-    'AES-256 keys, one for each partner, month and version. Destroying one makes what came from that partner then unreadable.';

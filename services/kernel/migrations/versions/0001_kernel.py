@@ -61,7 +61,6 @@ def _oncall(schema: str) -> str:
 
 
 def _vault_grants() -> str:
-    return """GRANT USAGE ON SCHEMA vault TO corridor_core, corridor_payout, corridor_deposit;
+    return """GRANT USAGE ON SCHEMA vault TO corridor_core, corridor_payout;
         GRANT SELECT ON vault.data_key TO corridor_core, corridor_payout;
-        GRANT INSERT, UPDATE ON vault.data_key TO corridor_core;
-        GRANT SELECT, INSERT ON vault.arrival_key TO corridor_deposit, corridor_payout;"""
+        GRANT INSERT, UPDATE ON vault.data_key TO corridor_core;"""

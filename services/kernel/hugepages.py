@@ -1,0 +1,43 @@
+"""The heap on huge pages: on pages of 2 MiB instead of 4 KiB the same load took a fifth less CPU (docs/benchmarks.md).
+
+Python walks its memory at random, and under a hypervisor each miss of the translation cache costs two walks of page
+tables. Linux gives huge pages to whoever asks: since 6.1 by MADV_COLLAPSE, at once, for what is there already.
+Elsewhere nothing happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+HUGE_BYTES = 2 << 20
+MADV_COLLAPSE = 25  # <linux/mman.h>
+EVERY_SECONDS = 30.0  # the heap grows with the load; what is huge already costs a microsecond
+
+
+async def keep() -> None:
+    """For as long as the process runs."""
+    while True:
+        collapse()
+        await asyncio.sleep(EVERY_SECONDS)
+
+
+def collapse() -> int:
+    """How many huge pages lie under the heap now; 0 where the system has none. A refusal leaves it as it was."""
+    if sys.platform != "linux":
+        return 0
+    madvise = ctypes.CDLL(None).madvise
+    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    return sum(madvise(at, HUGE_BYTES, MADV_COLLAPSE) == 0 for at in list(whole(Path("/proc/self/maps").read_text())))
+
+
+def whole(maps: str) -> Iterator[int]:
+    """The addresses of the whole 2 MiB in the private, writable memory that no file backs, of /proc/<pid>/maps."""
+    for line in maps.splitlines():
+        span, rights, _, _, inode, *name = line.split(maxsplit=5)
+        if rights == "rw-p" and inode == "0" and name in ([], ["[heap]"]):
+            first, last = (int(number, 16) for number in span.split("-"))
+            yield from range(-(-first // HUGE_BYTES) * HUGE_BYTES, last - HUGE_BYTES + 1, HUGE_BYTES)
