@@ -179,6 +179,8 @@ class Decider(Generic[State, Command, Event]):
 
     `stages` and `events` are the classes that a stored state or event can be. `key_of` names the record's key from the
     first event of a stream (None: the stream's own id). `correlate` names what an event belongs to (None: as asked).
+    `over` are the stages that nothing leads out of and in which no planned effect matters: what falls due then is
+    dropped without being asked.
     `fold_version` goes up when `evolve` changes its mind about old events: stored states are folded anew.
     """
 
@@ -188,6 +190,7 @@ class Decider(Generic[State, Command, Event]):
     commands: tuple[type, ...]
     events: tuple[type, ...]
     stages: tuple[type, ...]
+    over: tuple[type, ...] = ()
     initial: Any = None
     fold_version: int = 1
     plan: Callable[[Any], tuple[SideEffect, ...]] = no_plan

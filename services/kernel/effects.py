@@ -69,16 +69,19 @@ class Worker:
 
     async def step(self, kind: str) -> int:
         """One batch of that kind; how many were due."""
-        due = await self._store.take_due(kind, BATCH_MAX, self._lease_seconds)
+        taken = await self._store.take_due(kind, BATCH_MAX, self._lease_seconds, self._engine.over)
+        due = taken.due
+        if taken.dropped:
+            self._counted(kind, "dropped", taken.dropped)
         if not due:
-            return 0
+            return taken.dropped
         if kind == "wake":
             await self._wakes(due)
         else:
             for name in sorted({each.name for each in due}):
                 await self._calling(name, [each for each in due if each.name == name])
         self._ran("success")
-        return len(due)
+        return len(due) + taken.dropped
 
     async def _wakes(self, due: Sequence[Due]) -> None:
         """What cannot even be asked stays where it is: its lease ends, and it is tried again by a better release."""

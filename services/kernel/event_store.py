@@ -25,8 +25,10 @@ from services.kernel.store import (
     Known,
     Partition,
     Position,
+    Stage,
     StoredHead,
     StoredRow,
+    Taken,
     Unavailable,
     Wanted,
     Write,
@@ -47,17 +49,29 @@ HEADS = """
     WHERE stream_id = ANY($1)"""
 # now() and not clock_timestamp(): that one is volatile, and the planner would read every effect that is not due yet
 TAKE_DUE = """
-    UPDATE side_effect s
-    SET fence = fence + 1, attempts = attempts + 1, lease_until = now() + make_interval(secs => $3)
-    FROM (SELECT effect_id
-          FROM side_effect
-          WHERE kind = $1 AND due_at <= now() AND (lease_until IS NULL OR lease_until < now())
-          ORDER BY due_at
-          LIMIT $2
-          FOR UPDATE SKIP LOCKED) due
-    WHERE s.effect_id = due.effect_id
-    RETURNING s.effect_id, s.name, s.stream_id, s.attempts, s.fence, s.tenant, s.correlation_id, s.traceparent,
-              s.due_at, s.category"""
+    WITH due AS (
+        SELECT effect_id, stream_id
+        FROM side_effect
+        WHERE kind = $1 AND due_at <= now() AND (lease_until IS NULL OR lease_until < now())
+        ORDER BY due_at
+        LIMIT $2
+        FOR UPDATE SKIP LOCKED
+    ), judged AS (
+        SELECT effect_id, EXISTS (
+            SELECT FROM stream_state s
+            JOIN unnest($4::text[], $5::text[]) AS over(category, stage) USING (category, stage)
+            WHERE s.stream_id = due.stream_id) AS over
+        FROM due
+    ), dropped AS (
+        DELETE FROM side_effect s USING judged j WHERE s.effect_id = j.effect_id AND j.over RETURNING 1
+    ), taken AS (
+        UPDATE side_effect s
+        SET fence = fence + 1, attempts = attempts + 1, lease_until = now() + make_interval(secs => $3)
+        FROM judged j
+        WHERE s.effect_id = j.effect_id AND NOT j.over
+        RETURNING s.effect_id, s.name, s.stream_id, s.attempts, s.fence, s.tenant, s.correlation_id, s.traceparent,
+                  s.due_at, s.category)
+    SELECT (SELECT count(*) FROM dropped), taken.* FROM (VALUES (1)) one LEFT JOIN taken ON true"""
 ASSIGN = """
     INSERT INTO consumer_offset AS o (consumer, topic, epoch, partition, next_offset, starts)
     SELECT $1, r.topic, $2, r.partition, 0, 0
@@ -230,10 +244,11 @@ class PostgresStore:
         """How often this record was in hand, alone."""
         return int((await self.fetch(SUSPECT, consumer, at[0], epoch, at[1], offset))[0][0])
 
-    async def take_due(self, kind: str, limit: int, lease_seconds: int) -> list[Due]:
-        """Lease up to `limit` due side effects."""
-        rows = await self.fetch(TAKE_DUE, kind, limit, float(lease_seconds))
-        return [Due(*row) for row in rows]
+    async def take_due(self, kind: str, limit: int, lease_seconds: int, over: Sequence[Stage] = ()) -> Taken:
+        """Lease up to `limit` due side effects, or drop them where their streams are over."""
+        categories, stages = [each[0] for each in over], [each[1] for each in over]
+        rows = await self.fetch(TAKE_DUE, kind, limit, float(lease_seconds), categories, stages)
+        return Taken([Due(*row[1:]) for row in rows if row[1] is not None], rows[0][0])
 
 
 def connector(dsn: str, schema: str, application_name: str, **more: str) -> Callable[[], Any]:

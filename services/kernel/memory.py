@@ -31,9 +31,11 @@ from services.kernel.store import (
     Position,
     RequestId,
     Row,
+    Stage,
     StoredAnswer,
     StoredHead,
     StoredRow,
+    Taken,
     Unavailable,
     Wanted,
     Write,
@@ -142,16 +144,24 @@ class MemoryStore:
         await self.reached("fetch")
         return self.queries[sql](self.tables, *values)
 
-    async def take_due(self, kind: str, limit: int, lease_seconds: int) -> list[Due]:
-        """Lease up to `limit` due side effects, the oldest first; those that somebody has locked are left out."""
+    async def take_due(self, kind: str, limit: int, lease_seconds: int, over: Sequence[Stage] = ()) -> Taken:
+        """Lease or drop up to `limit` due side effects, the oldest first, without those that somebody has locked."""
         await self.reached("take_due")
         now = self.clock()
         free = [each for each in self.tables.effects.values() if each.kind == kind and self._is_free(each, now)]
-        taken = sorted(free, key=lambda each: each.due.due_at)[:limit]
+        found = sorted(free, key=lambda each: each.due.due_at)[:limit]
+        gone = [each for each in found if self._stage_of(each.due.stream_id) in over]
+        for each in gone:
+            del self.tables.effects[each.due.effect_id]
+        taken = [each for each in found if each not in gone]
         for each in taken:
             each.due = replace(each.due, fence=each.due.fence + 1, attempts=each.due.attempts + 1)
             each.lease_until = now + timedelta(seconds=lease_seconds)
-        return [each.due for each in taken]
+        return Taken([each.due for each in taken], len(gone))
+
+    def _stage_of(self, stream_id: UUID) -> Stage | None:
+        head = self.tables.heads.get(stream_id)
+        return (head.category, head.stage) if head else None
 
     def _is_free(self, effect: Effect, now: datetime) -> bool:
         leased = effect.lease_until is not None and effect.lease_until >= now

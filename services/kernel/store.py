@@ -16,6 +16,7 @@ Row = tuple[Any, ...]
 ClaimKey = tuple[str, str, str]  # tenant, namespace, value
 RequestId = tuple[str, str, str]  # tenant, principal, key
 Partition = tuple[str, int]  # topic, partition
+Stage = tuple[str, str]  # category of a decider, stage of its streams
 
 
 class Conflict(Exception):
@@ -103,6 +104,14 @@ class Position:
     suspect_tries: int = 0
 
 
+@value
+class Taken:
+    """What of the due side effects is leased to us, and how many were dropped because their streams are over."""
+
+    due: list[Due]
+    dropped: int = 0
+
+
 @dataclass(slots=True)
 class Known:
     """What the read found. What is not in a mapping does not exist."""
@@ -163,5 +172,8 @@ class Store(Protocol):
     async def history(self, stream_id: UUID) -> list[StoredRow]:
         """The committed events of a stream in order."""
 
-    async def take_due(self, kind: str, limit: int, lease_seconds: int) -> list[Due]:
-        """Side effects whose time has come, leased to the caller; each take raises the fence by one."""
+    async def take_due(self, kind: str, limit: int, lease_seconds: int, over: Sequence[Stage] = ()) -> Taken:
+        """Side effects whose time has come, leased to the caller; each take raises the fence by one.
+
+        Those of streams that stand in one of the stages `over` are deleted instead.
+        """

@@ -40,7 +40,7 @@ from services.payout_orchestrator.domain.commands import (
 )
 from services.payout_orchestrator.domain.decide import believable_from, decide
 from services.payout_orchestrator.domain.policy import Deadlines, Rules, backoff
-from services.payout_orchestrator.domain.states import STAGES, Payout, Sent, Submitting, Unknown, evolve
+from services.payout_orchestrator.domain.states import STAGES, Confirmed, Payout, Sent, Submitting, Unknown, evolve
 from services.payout_orchestrator.ports import (
     Accepted,
     CannotOpen,
@@ -87,6 +87,7 @@ def decider(rules: Rules, deadlines: Deadlines) -> Decider[Payout, PayoutCommand
         events=EVENTS,
         upcasts=UPCASTS,
         stages=STAGES,
+        over=(Confirmed,),
         plan=lambda event: plan(event, deadlines),
         key_of=lambda first: cast("PayoutRequested", first).transfer_id,
         correlate=lambda event: cast("PayoutEvent", event).transfer_id,

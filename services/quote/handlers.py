@@ -11,7 +11,18 @@ from contracts.quote.v1 import EVENTS, QuoteCreated, QuoteEvent
 from contracts.transfer.v1 import TransferOpened
 from contracts.upcasts import UPCASTS
 from services.kernel.decider import Ask, Cause, Consumes, Decider, SideEffect
-from services.quote.domain import COMMANDS, STAGES, AcceptQuote, ExpireQuote, Quote, QuoteCommand, decide, evolve
+from services.quote.domain import (
+    COMMANDS,
+    STAGES,
+    Accepted,
+    AcceptQuote,
+    Expired,
+    ExpireQuote,
+    Quote,
+    QuoteCommand,
+    decide,
+    evolve,
+)
 
 EXPIRY_MARGIN_SECONDS = 60  # a transfer that took the quote in its last second is told within this (states.md)
 
@@ -54,6 +65,7 @@ def decider(expiry_margin_seconds: int = EXPIRY_MARGIN_SECONDS) -> Decider[Quote
         events=EVENTS,
         upcasts=UPCASTS,
         stages=STAGES,
+        over=(Accepted, Expired),
         plan=partial(plan, expiry_margin_seconds),
         wake=wake,
     )

@@ -32,7 +32,7 @@ from services.transfer.domain.commands import (
     TransferCommand,
 )
 from services.transfer.domain.decide import decide
-from services.transfer.domain.states import STAGES, Deadlines, Transfer, evolve
+from services.transfer.domain.states import STAGES, Completed, Deadlines, Transfer, evolve
 
 
 def open_transfer(wish: OpenTransfer) -> Ask:
@@ -123,6 +123,7 @@ def decider(deadlines: Deadlines) -> Decider[Transfer, TransferCommand, Transfer
         events=EVENTS,
         upcasts=UPCASTS,
         stages=STAGES,
+        over=(Completed,),
         plan=partial(plan, deadlines),
         correlate=transfer_of,
         wake=wake,

@@ -36,8 +36,8 @@ CONSUMER = "reader"
 PART = ("corridor.jar.events.v1", 3)
 
 
-def new_stream(stream_id: UUID, version: int = 1) -> tuple[Any, ...]:
-    return (stream_id, TENANT, "jar", stream_id, version, HASH, "Jar", b"{}", 1)
+def new_stream(stream_id: UUID, version: int = 1, stage: str = "Jar") -> tuple[Any, ...]:
+    return (stream_id, TENANT, "jar", stream_id, version, HASH, stage, b"{}", 1)
 
 
 def moved_stream(stream_id: UUID, expected: int, version: int) -> tuple[Any, ...]:
@@ -49,8 +49,8 @@ def event(stream_id: UUID, version: int = 1, data: bytes = b'{"a":1}') -> tuple[
     return (stream_id, version, uuid4(), kind, 1, stream_id, data, b"{}", AT, GENESIS, HASH)
 
 
-def effect(effect_id: UUID, due_at: datetime = AT, kind: str = "wake") -> tuple[Any, ...]:
-    return (effect_id, uuid4(), kind, "remind", due_at, "jar", TENANT, uuid4(), None)
+def effect(effect_id: UUID, due_at: datetime = AT, kind: str = "wake", stream: UUID | None = None) -> tuple[Any, ...]:
+    return (effect_id, stream or uuid4(), kind, "remind", due_at, "jar", TENANT, uuid4(), None)
 
 
 def parked(offset: int) -> tuple[Any, ...]:
@@ -237,11 +237,11 @@ async def test_a_due_effect_is_leased_to_one_and_each_lease_has_a_higher_fence(b
     store, id_, later = backend.lane(), uuid4(), uuid4()
     never = effect(later, datetime(2099, 1, 1, tzinfo=UTC))
     await put(store, effects=[effect(id_), never, effect(uuid4(), kind="call")])
-    first = await store.take_due("wake", 10, 60)
+    first = (await store.take_due("wake", 10, 60)).due
     assert [(due.effect_id, due.fence, due.attempts, due.due_at) for due in first] == [(id_, 1, 1, AT)]
-    assert await store.take_due("wake", 10, 60) == []
-    assert len(await store.take_due("call", 10, 0)) == 1
-    again = await store.take_due("call", 10, 0)  # its lease of no seconds is over
+    assert (await store.take_due("wake", 10, 60)).due == []
+    assert len((await store.take_due("call", 10, 0)).due) == 1
+    again = (await store.take_due("call", 10, 0)).due  # its lease of no seconds is over
     assert [(due.fence, due.attempts) for due in again] == [(2, 2)]
 
 
@@ -263,7 +263,18 @@ async def test_an_effect_that_is_put_off_is_due_later_and_free(backend: Backend)
     await put(store, effects=[effect(id_), effect(soon)])
     await store.take_due("wake", 10, 600)
     await put(store, effects_again=[(id_, 1, 600), (soon, 1, 0)])
-    assert [due.effect_id for due in await store.take_due("wake", 10, 600)] == [soon]
+    assert [due.effect_id for due in (await store.take_due("wake", 10, 600)).due] == [soon]
+
+
+async def test_a_due_effect_of_a_stream_that_is_over_is_dropped_and_no_other(backend: Backend) -> None:
+    store, over, going, never = backend.lane(), uuid4(), uuid4(), datetime(2099, 1, 1, tzinfo=UTC)
+    await put(store, new_streams=[new_stream(over, stage="Done"), new_stream(going, stage="Open")])
+    kept = [effect(uuid4(), stream=going), effect(uuid4(), stream=uuid4())]
+    await put(store, effects=[effect(uuid4(), stream=over), effect(uuid4(), never, stream=over), *kept])
+    taken = await store.take_due("wake", 10, 60, [("jar", "Done"), ("bowl", "Open")])
+    assert ({due.effect_id for due in taken.due}, taken.dropped) == ({row[0] for row in kept}, 1)
+    assert await backend.count("side_effect") == 3
+    assert (await store.take_due("wake", 10, 60, [("jar", "Done")])).dropped == 0
 
 
 async def test_an_effect_that_somebody_decides_on_is_not_leased_meanwhile(backend: Backend) -> None:
@@ -271,7 +282,7 @@ async def test_an_effect_that_somebody_decides_on_is_not_leased_meanwhile(backen
     await put(store, effects=[effect(id_)])
     async with store.transaction() as transaction:
         await transaction.read(Wanted(effects={id_}))
-        assert await backend.lane().take_due("wake", 10, 60) == []
+        assert (await backend.lane().take_due("wake", 10, 60)).due == []
 
 
 @pytest.mark.parametrize(

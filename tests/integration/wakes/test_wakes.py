@@ -197,9 +197,13 @@ async def test_a_wake_fires_at_its_deadline_once_and_not_before(wake: Wake) -> N
     assert world.due() == []
 
 
+@pytest.mark.parametrize("asked", [True, False], ids=["asked", "as it runs"])
 @pytest.mark.parametrize("wake", [wake for wake in WAKES if wake.ended_by is not None], ids=_name)
-async def test_a_stale_wake_is_taken_and_does_nothing(wake: Wake) -> None:
+async def test_a_stale_wake_is_taken_and_does_nothing(wake: Wake, *, asked: bool) -> None:
+    """Whether its stream is over and it is dropped, or is asked: dropping saves time and decides nothing."""
     world = World(wake)
+    if asked:
+        world.engine.over = []
     await world.ask(*wake.begins, wake.ended_by)
     events = len(world.store.tables.events)
     (deadline,) = world.due()
@@ -207,8 +211,13 @@ async def test_a_stale_wake_is_taken_and_does_nothing(wake: Wake) -> None:
     world.store.tables.effects = {each.due.effect_id: each for each in only}  # what ended it has its own wakes
     assert await world.wait(deadline) == []
     assert len(world.store.tables.events) == events
-    assert world.counted == {(wake.name, "done"): 1}
+    assert world.counted == {(wake.name, "done") if asked or not _over(world) else ("wake", "dropped"): 1}
     assert world.due() == []
+
+
+def _over(world: World) -> bool:
+    head = world.store.tables.heads[world.wake.on.stream_id]
+    return (head.category, head.stage) in world.engine.over
 
 
 async def test_the_lease_of_an_attempt_that_was_deferred_does_not_end_the_next_attempt() -> None:
@@ -268,7 +277,7 @@ async def test_a_wake_whose_worker_died_fires_when_its_lease_is_over(wake: Wake)
     world = World(wake)
     await world.ask(*wake.begins)
     world.clock.now = wake.deadline
-    taken = await world.store.take_due("wake", 500, 90)
+    taken = (await world.store.take_due("wake", 500, 90)).due
     assert wake.name in {each.name for each in taken}
     assert await world.wait(world.clock.now + timedelta(seconds=90)) == []
     assert await world.wait(world.clock.now + TICK) == [wake.says.type]

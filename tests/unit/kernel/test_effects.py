@@ -90,7 +90,7 @@ async def test_a_wake_is_not_heard_before_its_time() -> None:
 async def test_a_lost_lease_writes_nothing() -> None:
     world = World()
     one = await world.jar("wake")
-    zombie = await world.store.take_due("wake", 10, LEASE_SECONDS)
+    zombie = (await world.store.take_due("wake", 10, LEASE_SECONDS)).due
     world.clock.forward(LEASE_SECONDS + 1)
     await world.store.take_due("wake", 10, LEASE_SECONDS)  # another has it now
     worker = world.worker()
@@ -191,3 +191,13 @@ async def test_a_wake_whose_decision_breaks_stays_and_the_others_go_on() -> None
     assert world.types(fine) == ["added", "reminded"]
     assert [each.due.stream_id for each in world.store.tables.effects.values()] == [broken]
     assert sorted(world.counted) == [("remind", "done"), ("remind", "failed")]
+
+
+async def test_what_falls_due_on_a_stream_that_is_over_is_dropped_without_being_asked() -> None:
+    world = World()
+    one = await world.jar("wake")
+    world.engine.over = [("jar", "Jar")]
+    assert await world.worker().step("wake") == 1
+    assert world.types(one) == ["added"]
+    assert world.counted == [("wake", "dropped")]
+    assert world.store.tables.effects == {}

@@ -18,7 +18,7 @@ from services.kernel.engine import Engine
 from services.kernel.memory import MemoryStore
 from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, load
-from services.kernel.store import Unavailable
+from services.kernel.store import Taken, Unavailable
 from tests.support.builders import JAR, TOPIC, inbox
 from tests.support.fakes import Clock, Ids, no_pause, until
 
@@ -67,22 +67,22 @@ class Lagging:
         return {(TOPIC, 0): 4, (TOPIC, 1): 3}
 
 
-class Taken:
+class Leases:
     """Nothing is due; remembers for how long it would have been leased."""
 
     def __init__(self) -> None:
         self.leases: list[int] = []
 
-    async def take_due(self, _kind: str, _limit: int, lease_seconds: int) -> list[Any]:
+    async def take_due(self, _kind: str, _limit: int, lease_seconds: int, _over: Any) -> Taken:
         self.leases.append(lease_seconds)
-        return []
+        return Taken([])
 
 
 @pytest.mark.parametrize(("environment", "seconds"), [({}, 90), ({"CORRIDOR_EFFECT_LEASE_SECONDS": "7"}, 7)])
 async def test_what_a_worker_takes_is_leased_for_as_long_as_is_configured(
     environment: dict[str, str], seconds: int
 ) -> None:
-    worker, taken = runtime(**environment).workers["wake"], Taken()
+    worker, taken = runtime(**environment).workers["wake"], Leases()
     worker._store = taken  # type: ignore[assignment]
     await worker.step("wake")
     assert taken.leases == [seconds]
