@@ -17,7 +17,7 @@ def start(pids: Mapping[str, int], directory: Path, seconds: float) -> list[str]
     """One py-spy for each of our processes, for `seconds`; where they write, or why not."""
     spy = shutil.which("py-spy") or shutil.which("py-spy", path=str(Path(sys.executable).parent))
     if spy is None:
-        return ["no profile: py-spy is not installed (pip install py-spy)"]
+        return ["no profile: py-spy is not installed (.venv/bin/uv pip install py-spy)"]
     for name in (*SERVICES, SANDBOX):
         argv = [spy, "record", "-p", str(pids[name]), "-d", str(int(seconds)), "-r", str(HERTZ), "--gil", "-f", "raw"]
         subprocess.Popen(

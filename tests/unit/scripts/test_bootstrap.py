@@ -1,0 +1,49 @@
+"""Which Python the environment is made with."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts import bootstrap
+
+
+@pytest.mark.parametrize(
+    ("seconds", "chosen"),
+    [
+        ({"ours": 1.0}, "ours"),
+        ({"ours": 1.0, "theirs": 0.5}, "theirs"),
+        ({"ours": 1.0, "theirs": 0.95}, "ours"),  # noise
+        ({"ours": 0.5, "theirs": 1.0}, "ours"),
+        ({"ours": 1.0, "theirs": float("inf")}, "ours"),  # it did not even run
+    ],
+)
+def test_the_fastest_python_is_taken_when_it_is_clearly_faster(
+    seconds: dict[str, float], chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "timed", lambda python: seconds[python])
+    assert bootstrap.fastest(list(seconds)) == chosen
+
+
+def test_the_python_that_runs_us_comes_first_and_can_be_timed() -> None:
+    found = bootstrap.interpreters()
+    assert Path(found[0]).samefile(sys.executable)
+    assert len({Path(each).resolve() for each in found}) == len(found)
+    assert 0 < bootstrap.timed(found[0]) < 60
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere an interpreter's form is not known")
+def test_a_script_that_stands_for_a_python_is_none(tmp_path: Path) -> None:
+    shim = tmp_path / "python3.11"
+    shim.write_text('#!/bin/sh\nexec python3 "$@"\n')
+    assert not bootstrap.works(str(shim))
+    assert not bootstrap.works(str(tmp_path / "nothing"))
+
+
+def test_a_python_that_fails_is_never_the_fastest(tmp_path: Path) -> None:
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    assert bootstrap.timed(str(broken)) == float("inf")
