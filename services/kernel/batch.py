@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from services.kernel.codec import GENESIS, chain_hash, encode, encode_event
+from services.kernel.codec import GENESIS, chain_hash, encode, encode_event, instant
 from services.kernel.decider import (
     NOTHING_SEEN,
     Ask,
@@ -88,6 +88,7 @@ class Batch:
         self._touched: dict[UUID, Stream] = {}
         self._claims = dict(known.claims)
         self._answers: dict[tuple[str, str, str], StoredAnswer] = dict(known.requests)
+        self._instant = instant(known.at)
         self.write = Write(engine.topic)
         self.first_event: UUID | None = None
 
@@ -232,7 +233,7 @@ class Batch:
         stream.version += 1
         stream.state = decider.evolve(stream.state, event)
         stream.hash = chain_hash(
-            prev, stream.stream_id.bytes, stream.version, event_id.bytes, kind, at, meta_bytes, data
+            prev, stream.stream_id.bytes, stream.version, event_id.bytes, kind, self._instant, meta_bytes, data
         )
         row = (stream.stream_id, stream.version, event_id, kind, engine.schema_version(event), stream.record_key)
         overlay.write.add("events", (*row, data, meta_bytes, at, prev, stream.hash))

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from services.kernel.money import Money
 from services.kernel.parts import Part
-from services.kernel.store import Write
+from services.kernel.store import Row, Write
 
 
 class Line(Protocol):
@@ -58,8 +58,28 @@ class Kind(Protocol):
 
 Chart = Callable[[str], Kind]  # the account's path -> its kind
 
-# A row of account, posting and balance for each line, a row of entry for each entry. Accounts and balances are folded
-# here and not by the caller, so they touch fewer rows than they are given; an upsert cannot miss one.
+
+def opened(rows: Sequence[Row]) -> list[Row]:
+    """The accounts of a batch, each as its first line names it."""
+    found: dict[str, Row] = {}
+    for row in rows:
+        found.setdefault(row[0], row)
+    return list(found.values())
+
+
+def moved(rows: Sequence[Row]) -> list[Row]:
+    """The sums of a batch, one row for each account: so many accounts are few, and each is written once."""
+    sums: dict[str, Row] = {}
+    for account, currency, debit, credit, protected in rows:
+        _, _, debited, credited, _ = sums.get(account, _NOTHING)
+        sums[account] = (account, currency, debited + debit, credited + credit, protected)
+    return list(sums.values())
+
+
+_NOTHING: Row = ("", "", 0, 0, False)
+
+# A row of account, posting and balance for each line, a row of entry for each entry. Accounts and balances are folded,
+# so they touch fewer rows than they are given; an upsert cannot miss one.
 PARTS: tuple[Part, ...] = (
     Part(
         "account",
@@ -68,9 +88,10 @@ PARTS: tuple[Part, ...] = (
             ("opened_at", "timestamptz"),
         ),
         """INSERT INTO account (account_id, currency, class, protected, opened_at)
-           SELECT account_id, min(currency), min(class), bool_or(protected), min(opened_at)
-           FROM {rows} GROUP BY account_id ORDER BY account_id ON CONFLICT (account_id) DO NOTHING RETURNING 1""",
+           SELECT account_id, currency, class, protected, opened_at
+           FROM {rows} ORDER BY account_id ON CONFLICT (account_id) DO NOTHING RETURNING 1""",
         None,
+        opened,
     ),
     Part(
         "entry",
@@ -99,13 +120,14 @@ PARTS: tuple[Part, ...] = (
             ("protected", "boolean"),
         ),
         """INSERT INTO balance (account_id, currency, debit_minor, credit_minor, protected)
-           SELECT account_id, min(currency), sum(debit_minor)::bigint, sum(credit_minor)::bigint, bool_or(protected)
-           FROM {rows} GROUP BY account_id ORDER BY account_id
+           SELECT account_id, currency, debit_minor, credit_minor, protected
+           FROM {rows} ORDER BY account_id
            ON CONFLICT (account_id) DO UPDATE
              SET debit_minor = balance.debit_minor + excluded.debit_minor,
                  credit_minor = balance.credit_minor + excluded.credit_minor
            RETURNING 1""",
         None,
+        moved,
     ),
 )  # fmt: skip
 

@@ -5,10 +5,10 @@ JSON through msgspec: no NaN, no float where a number of minor units stands, unk
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, cast
 
 import msgspec
@@ -114,18 +114,26 @@ def chain_hash(
     version: int,
     event_id: bytes,
     event_type: str,
-    occurred_at: datetime,
+    occurred_at: bytes,
     meta: bytes,
     data: bytes,
 ) -> bytes:
-    """SHA-256 over the length-prefixed fields of an event and the hash before it: no field can move into another."""
-    kind, when = event_type.encode(), occurred_at.isoformat().encode()
-    schema = schema_version_bytes(event_type)
-    head = b"%d:%b16:%b4:%b16:%b%d:%b2:%b%d:%b" % (
-        len(prev_hash), prev_hash, stream_id, version.to_bytes(4, "big"), event_id,
-        len(kind), kind, schema, len(when), when,
-    )  # fmt: skip
-    return hashlib.sha256(b"%b%d:%b%d:%b" % (head, len(meta), meta, len(data), data)).digest()
+    """SHA-256 over the length-prefixed fields of an event and the hash before it: no field can move into another.
+
+    `occurred_at` is the text of `instant`.
+    """
+    kind = event_type.encode()
+    return sha256(
+        b"%d:%b16:%b4:%b16:%b%d:%b2:%b%d:%b%d:%b%d:%b" % (
+            len(prev_hash), prev_hash, stream_id, version.to_bytes(4, "big"), event_id, len(kind), kind,
+            schema_version_bytes(event_type), len(occurred_at), occurred_at, len(meta), meta, len(data), data,
+        )
+    ).digest()  # fmt: skip
+
+
+def instant(at: datetime) -> bytes:
+    """The one text of an instant in hashes and headers: ISO 8601 with its offset."""
+    return at.isoformat().encode()
 
 
 _schema_bytes: dict[str, bytes] = {}

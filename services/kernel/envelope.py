@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.kernel.codec import chain_hash, decode_meta
+from services.kernel.codec import chain_hash, decode_meta, instant
 from services.kernel.decider import Cause
 from services.kernel.ids import uuid_of
 from services.kernel.value import value
@@ -75,8 +75,8 @@ def headers_of(event: StoredEvent, source: str, epoch: int) -> list[tuple[str, b
         *_constants(event.event_type, event.schema_version, source, epoch),
         ("ce_id", str(event.event_id).encode()),
         ("ce_subject", str(event.stream_id).encode()),
-        ("ce_time", event.occurred_at.isoformat().encode()),
-        ("ce_recordedtime", event.recorded_at.isoformat().encode()),
+        ("ce_time", instant(event.occurred_at)),
+        ("ce_recordedtime", instant(event.recorded_at)),
         ("ce_streamversion", b"%d" % event.version),
         ("ce_globalseq", b"%d" % event.global_seq),
         ("ce_correlationid", meta["correlation_id"].encode()),
@@ -130,9 +130,8 @@ class Envelope:
 
     def verify(self, data: bytes) -> None:
         """Raises HashMismatch unless header and value are what was stored."""
-        occurred_at = datetime.fromisoformat(self.fields["ce_time"].decode())
         fields = (self.prev_hash, self.stream_id.bytes, self.version, self.event_id.bytes, self.event_type)
-        if chain_hash(*fields, occurred_at, self.fields["ce_meta"], data) != self.hash:
+        if chain_hash(*fields, self.fields["ce_time"], self.fields["ce_meta"], data) != self.hash:
             raise HashMismatch(f"{self.event_type} {self.event_id}")
 
 

@@ -7,11 +7,11 @@ written.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services.kernel.store import Write
+from services.kernel.store import Row, Write
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Part:
     columns: tuple[tuple[str, str], ...]  # column, array element type
     sql: str
     state: str | None = "CR001"  # raised when it touches fewer rows than it was given; None: it may
+    fold: Callable[[Sequence[Row]], Sequence[Row]] | None = None  # many rows of a batch into one for each key
 
 
 def typed(columns: str) -> tuple[tuple[str, str], ...]:
@@ -215,7 +216,8 @@ class Statement:
         """The columns of each part, the topic when there are events, how many rows each checked part must touch."""
         values: list[Any] = []
         for part in self.parts:
-            values.extend(zip(*write.rows[part.name], strict=True))
+            rows = write.rows[part.name]
+            values.extend(zip(*(part.fold(rows) if part.fold else rows), strict=True))
         if any(part.name == "events" for part in self.parts):
             values.append(write.topic)
         values.extend(len(write.rows[part.name]) for part in self.parts if part.state)

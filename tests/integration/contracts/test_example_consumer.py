@@ -18,7 +18,7 @@ from contracts.topics import PARTITIONS_DEMO, TOPIC_CONFIG, TRANSFER
 from contracts.transfer import v1
 from scripts.contracts.golden import BY_CLASS, TENANT
 from services.kernel.bus import KafkaPublisher
-from services.kernel.codec import GENESIS, chain_hash, encode, encode_event, schema_version
+from services.kernel.codec import GENESIS, chain_hash, encode, encode_event, instant, schema_version
 from services.kernel.decider import Meta
 from services.kernel.envelope import StoredEvent
 
@@ -36,7 +36,7 @@ def stream(number: int, kinds: Sequence[type], *, event_type: str | None = None)
         event: Any = replace(BY_CLASS[kind], transfer_id=stream_id)
         at, name = v1_time(event), event_type or event.type
         data, event_id = encode_event(event), UUID(int=number * 1000 + version)
-        digest = chain_hash(head, stream_id.bytes, version, event_id.bytes, name, at, meta, data)
+        digest = chain_hash(head, stream_id.bytes, version, event_id.bytes, name, instant(at), meta, data)
         row = StoredEvent(
             number * 1000 + version, TRANSFER.name, stream_id, version, event_id, name, schema_version(name),
             stream_id, data, meta, at, at, head, digest,

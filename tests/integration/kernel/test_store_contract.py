@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from services.kernel.codec import EVENT_BYTES_MAX, GENESIS, chain_hash
+from services.kernel.codec import EVENT_BYTES_MAX, GENESIS, chain_hash, instant
 from services.kernel.decider import Owner
 from services.kernel.engine import Units
 from services.kernel.store import (
@@ -363,7 +363,7 @@ async def test_the_chain_of_every_stream_verifies_from_its_genesis(backend: Back
     heads, last = await engine.store.heads(streams), dict.fromkeys(streams, (0, GENESIS))
     for stream_id, version, event_id, kind, at, meta, data, prev, found in await backend.chain():
         assert (version - 1, prev) == last[stream_id]
-        assert found == chain_hash(prev, stream_id.bytes, version, event_id.bytes, kind, at, meta, data)
+        assert found == chain_hash(prev, stream_id.bytes, version, event_id.bytes, kind, instant(at), meta, data)
         last[stream_id] = (version, found)
     assert last == {each: (heads[each].version, heads[each].hash) for each in streams}
     assert last[streams[0]][0] == 6

@@ -8,7 +8,15 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.kernel.codec import GENESIS, EventCodec, UnknownEventType, chain_hash, decode_meta, schema_version
+from services.kernel.codec import (
+    GENESIS,
+    EventCodec,
+    UnknownEventType,
+    chain_hash,
+    decode_meta,
+    instant,
+    schema_version,
+)
 from services.kernel.engine import Engine, Units
 from services.kernel.envelope import HashMismatch, StoredEvent, Unreadable, envelope_of, headers_of
 from services.kernel.memory import MemoryStore
@@ -76,8 +84,8 @@ async def test_tenant_and_correlation_are_those_that_were_hashed() -> None:
 def test_no_field_of_the_hash_can_move_into_another() -> None:
     at = Clock()()
     kind = "corridor.jar.added.v1"
-    one = chain_hash(GENESIS, b"s" * 16, 1, b"e" * 16, kind, at, b"ab", b"c")
-    two = chain_hash(GENESIS, b"s" * 16, 1, b"e" * 16, kind, at, b"a", b"bc")
+    one = chain_hash(GENESIS, b"s" * 16, 1, b"e" * 16, kind, instant(at), b"ab", b"c")
+    two = chain_hash(GENESIS, b"s" * 16, 1, b"e" * 16, kind, instant(at), b"a", b"bc")
     assert one != two
 
 
