@@ -27,7 +27,7 @@ SETTINGS = {
     "max_connections": "200",
     "shared_buffers": "256MB",
     "autovacuum_naptime": "10s",  # the outbox is emptied all the time; the default minute lets it bloat
-    "max_wal_size": "2GB",
+    "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
     "wal_buffers": "16MB",
     "jit": "off",  # our statements take milliseconds; compiling them costs more than it saves

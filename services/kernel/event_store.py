@@ -260,6 +260,10 @@ def connector(dsn: str, schema: str, application_name: str, **more: str) -> Call
         "lock_timeout": "10000",
         "idle_in_transaction_session_timeout": "10000",
         "plan_cache_mode": "force_generic_plan",  # planning a write of ten parts costs more than running it
+        # every statement of ours finds rows by key, and keeps the plan that it got when the table was still empty
+        "enable_seqscan": "off",
+        "enable_hashjoin": "off",
+        "enable_mergejoin": "off",
         "jit": "off",
         "timezone": "UTC",
         **more,

@@ -22,7 +22,7 @@ def murmur2(data: bytes) -> int:
     return h ^ h >> 15
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def partition_of(key: bytes, partitions: int) -> int:
     """The partition of `key` among `partitions`; the number never changes once the topics exist."""
     return (murmur2(key) & 0x7FFFFFFF) % partitions

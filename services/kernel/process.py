@@ -17,7 +17,7 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from services.kernel import hugepages, telemetry, tracing
+from services.kernel import heap, telemetry, tracing
 from services.kernel.health import Health
 from services.kernel.settings import Kernel
 from services.kernel.watchdog import Watchdog
@@ -55,6 +55,7 @@ def run(settings: Kernel, build: Build, internal: Address | None = None) -> NoRe
 
     `internal` is where what `build` gives as Running.internal listens.
     """
+    heap.bound()
     telemetry.start(settings)
     addresses = [(settings.host, settings.port), *([internal] if internal else [])]
     listening = [bind(*address) for address in addresses]  # before anything slow: callers queue, nobody is refused
@@ -88,7 +89,7 @@ async def _serve(settings: Kernel, build: Build, listening: Sequence[socket.sock
     opened = AsyncExitStack()
     running = await build(opened)
     servers = _started(running, listening, settings)
-    tasks = [_supervised(name, task, stop) for name, task in {**running.tasks, "hugepages": hugepages.keep}.items()]
+    tasks = [_supervised(name, task, stop) for name, task in {**running.tasks, "heap": heap.keep}.items()]
     await _listening(servers, listening, settings)
     await asyncio.wait({*servers.values(), asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
     if not stop.is_set():

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from services.kernel import hugepages
-from services.kernel.hugepages import HUGE_BYTES, collapse, whole
+from services.kernel import heap
+from services.kernel.heap import HUGE_BYTES, collapse, whole
 
 HEAP = f"{HUGE_BYTES:x}-{4 * HUGE_BYTES:x} rw-p 00000000 00:00 0                          [heap]"
 
@@ -50,8 +50,13 @@ async def test_it_is_asked_again_for_as_long_as_the_process_runs(monkeypatch: py
             asked.set()
         return 0
 
-    monkeypatch.setattr(hugepages, "collapse", count)
-    monkeypatch.setattr(hugepages, "EVERY_SECONDS", 0.001)
-    running = asyncio.create_task(hugepages.keep())
+    monkeypatch.setattr(heap, "collapse", count)
+    monkeypatch.setattr(heap, "EVERY_SECONDS", 0.001)
+    running = asyncio.create_task(heap.keep())
     await asyncio.wait_for(asked.wait(), 5)
     running.cancel()
+
+
+def test_a_bounded_heap_still_gives_and_takes_memory() -> None:
+    heap.bound()
+    assert sum(len(bytes(1 << 20)) for _ in range(64)) == 64 << 20
