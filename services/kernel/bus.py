@@ -22,7 +22,7 @@ from services.kernel.partition import partition_of
 from services.kernel.poll import Record
 from services.kernel.store import Partition
 
-BATCH_BYTES = 256 * 1024  # of a partition in one request, either way: it bounds what a process holds
+BATCH_BYTES = 128 * 1024  # of a partition in one request, either way: it bounds what a process holds
 RECORD_BYTES_MAX = 1000 * 1024  # the topics take 1 MiB; aiokafka takes a first record of any size into a batch
 POLL_RECORDS_MAX = 500
 SILENCE_SECONDS_MAX = 30.0  # without a poll the process ends: aiokafka may never recover (its issues 376, 847)

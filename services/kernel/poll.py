@@ -18,7 +18,7 @@ from services.kernel.envelope import Envelope, Headers
 from services.kernel.store import Cursor, Known, Partition, Wanted, Write
 from services.kernel.value import value
 
-CURSORS_MAX = 10_000  # remembered by a consumer, 3 MiB; a stream that went quiet is read again
+CURSORS_MAX = 5_000  # remembered by a consumer, 1.5 MiB; a stream that went quiet is read again
 Source = tuple[str, UUID]  # topic, stream
 
 

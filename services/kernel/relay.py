@@ -14,7 +14,7 @@ from services.kernel.envelope import StoredEvent
 from services.kernel.pace import Pace
 from services.kernel.store import Unavailable
 
-BATCH_EVENTS_MAX = 1_000
+BATCH_EVENTS_MAX = 500
 SEND_SECONDS_MAX = 30.0  # an idempotent send never expires by itself: past this the process exits
 PACE_SECONDS = 0.02  # what is committed meanwhile goes in one request; a fortieth of the p99 that a transfer may take
 POLL_SECONDS = 1.0  # the backstop: another process of the service may have written

@@ -5,14 +5,30 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
-
-import structlog
-from structlog.typing import EventDict, Processor
 
 from services.kernel import metrics, tracing
 from services.kernel.settings import Kernel
+
+
+@contextmanager
+def _absent(module: str) -> Iterator[None]:
+    """As if it were not installed, for whoever only tries it."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[module]
+
+
+with _absent("rich"):  # structlog loads it for tracebacks on a terminal: 3 MiB that a service never uses
+    import structlog
+    from structlog.typing import EventDict, Processor
 
 STRING_CHARS_MAX = 2_000
 DEPTH_MAX = 6
