@@ -15,6 +15,7 @@ from aiokafka.producer import message_accumulator
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from services.kernel.bus import KafkaPublisher, KafkaSubscription
+from services.kernel.codec import EVENT_BYTES_MAX
 from services.kernel.consumer import Consumer
 from services.kernel.engine import Engine, Units
 from services.kernel.memory import MemoryStore
@@ -48,11 +49,11 @@ class Mirror:
             bootstrap, Consumer(inbox(uuid4().hex, self.topic), engine, self.store, "mirror"), self.fatal.append
         )
 
-    async def publish(self, count: int) -> None:
+    async def publish(self, count: int, text: str = "") -> None:
         """An event each of new jars, on both partitions."""
         known = len(self.source.tables.events)
         engine = Engine(self.source, (JAR,), self.topic, uuid4)
-        await engine.run(Units([ask(uuid4(), Add(1)) for _ in range(count)]))
+        await engine.run(Units([ask(uuid4(), Add(1, text)) for _ in range(count)]))
         await self.publisher.publish(self.source.tables.events[known:])
 
     @asynccontextmanager
@@ -114,6 +115,17 @@ async def test_a_header_without_a_value_stops_nothing(mirror: Mirror) -> None:
         await until(mirror.taken(5))
     assert mirror.fatal == []
     assert [words.partition(":")[0] for words in mirror.parked()] == ["Unreadable"]
+
+
+async def test_the_largest_events_come_through_beside_small_ones(mirror: Mirror) -> None:
+    """A fetch asks for less of a partition than one such event is."""
+    await mirror.publish(10)
+    await mirror.publish(20, "x" * (EVENT_BYTES_MAX - 1_000))
+    await mirror.publish(10)
+    async with mirror.running():
+        await until(mirror.taken(40))
+    assert mirror.fatal == []
+    assert mirror.parked() == []
 
 
 async def test_a_client_that_fails_without_progress_ends_the_process(mirror: Mirror) -> None:
