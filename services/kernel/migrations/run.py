@@ -40,6 +40,26 @@ def file(path: str) -> str:
     return (SERVICES / path).read_text(encoding="utf-8")
 
 
+def role_setting(name: str, setting: str, value: str) -> None:
+    """A default of a role in all databases, unless it stands. Two databases of a cluster may be migrated at once, and
+    whoever comes second is told that the role was concurrently updated: it looks again."""
+    script(f"""DO $$ BEGIN
+        FOR attempt IN 1..20 LOOP
+            BEGIN
+                IF NOT EXISTS (SELECT 1 FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole
+                               WHERE r.rolname = '{name}' AND s.setdatabase = 0
+                                 AND '{setting}={value}' = ANY(s.setconfig)) THEN
+                    ALTER ROLE {name} SET {setting} = '{value}';
+                END IF;
+                RETURN;
+            EXCEPTION WHEN internal_error OR unique_violation THEN
+                PERFORM pg_sleep(0.05);
+            END;
+        END LOOP;
+        RAISE EXCEPTION 'the setting {setting} of {name} is being changed all the time';
+    END $$;""")  # noqa: S608 - our own names
+
+
 def role(name: str, options: str) -> None:
     """Make a role unless the cluster has it: roles are shared by all databases of a cluster."""
     made = f"""DO $$ BEGIN

@@ -19,6 +19,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from scripts.migrate import ROOT
+from services.kernel.migrations import run
 from services.kernel.migrations.run import ONCALL, OWNER, SCHEMAS
 from services.kernel.service import SCHEMA_HEAD
 from tests.support import stack
@@ -234,3 +235,35 @@ async def _shape(dsn: str) -> list[tuple[Any, ...]]:
 
 def _environment(dsn: str) -> dict[str, str]:
     return {**os.environ, "DATABASE_URL": dsn}
+
+
+async def test_a_setting_of_a_role_survives_another_database_that_is_migrated_at_once(
+    postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Roles belong to the cluster: the one that comes second is told that the role was updated meanwhile."""
+    name, scripts = f"scratch_{uuid4().hex}", list[str]()
+    monkeypatch.setattr(run, "script", scripts.append)
+    run.role_setting(name, "statement_timeout", "60s")
+    first, second = await asyncpg.connect(postgres_dsn), await asyncpg.connect(postgres_dsn)
+    try:
+        await first.execute(f"CREATE ROLE {name}")
+        await first.execute(f"BEGIN; ALTER ROLE {name} SET statement_timeout = '5s'")
+        waiting = asyncio.create_task(second.execute(scripts[0]))
+        await until(lambda: _waits(postgres_dsn, second.get_server_pid()))
+        await first.execute("COMMIT")
+        await waiting
+        said = "SELECT setconfig FROM pg_db_role_setting JOIN pg_roles ON oid = setrole WHERE rolname = $1"
+        assert await first.fetchval(said, name) == ["statement_timeout=60s"]
+    finally:
+        await first.execute(f"DROP ROLE {name}")
+        await first.close()
+        await second.close()
+
+
+async def _waits(dsn: str, pid: int) -> bool:
+    connection = await asyncpg.connect(dsn)
+    try:
+        found = await connection.fetchval("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $1", pid)
+    finally:
+        await connection.close()
+    return bool(found)

@@ -1,6 +1,6 @@
 """Roles, the kernel's tables in each service's schema, the ledger's book, the vault, the on-call's views."""
 
-from services.kernel.migrations.run import ONCALL, OWNER, SCHEMAS, file, in_schema, role, script
+from services.kernel.migrations.run import ONCALL, OWNER, SCHEMAS, file, in_schema, role, role_setting, script
 
 revision = "0001"
 down_revision = None
@@ -35,8 +35,8 @@ FROM {schema}.request_key"""
 def upgrade() -> None:
     role(OWNER, "NOLOGIN")
     role(ONCALL, "LOGIN")
-    script(f"""ALTER ROLE {ONCALL} SET default_transaction_read_only = on;
-        ALTER ROLE {ONCALL} SET statement_timeout = '60s';""")
+    role_setting(ONCALL, "default_transaction_read_only", "on")
+    role_setting(ONCALL, "statement_timeout", "60s")
     for schema in SCHEMAS.values():
         _schema(schema)
     in_schema("deposit", file("deposit_watcher/sql/waiting.sql"))
