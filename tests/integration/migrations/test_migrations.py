@@ -246,14 +246,14 @@ async def test_a_setting_of_a_role_survives_another_database_that_is_migrated_at
     run.role_setting(name, "statement_timeout", "60s")
     first, second = await asyncpg.connect(postgres_dsn), await asyncpg.connect(postgres_dsn)
     try:
-        await first.execute(f"CREATE ROLE {name}")
+        await first.execute(f"CREATE ROLE {name}; ALTER ROLE {name} SET work_mem = '5MB'")
         await first.execute(f"BEGIN; ALTER ROLE {name} SET statement_timeout = '5s'")
         waiting = asyncio.create_task(second.execute(scripts[0]))
         await until(lambda: _waits(postgres_dsn, second.get_server_pid()))
         await first.execute("COMMIT")
         await waiting
         said = "SELECT setconfig FROM pg_db_role_setting JOIN pg_roles ON oid = setrole WHERE rolname = $1"
-        assert await first.fetchval(said, name) == ["statement_timeout=60s"]
+        assert await first.fetchval(said, name) == ["work_mem=5MB", "statement_timeout=60s"]
     finally:
         await first.execute(f"DROP ROLE {name}")
         await first.close()
