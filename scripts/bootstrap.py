@@ -22,7 +22,7 @@ TOOLS = ROOT / ".cache" / "uv"
 TOOL_PYTHON = TOOLS / "bin" / "python"
 WORTH_IT = 0.9  # of the time of the Python that was asked for; less is noise
 SAMPLE = """
-import time
+import asyncio, ctypes, sqlite3, ssl, time, venv
 class Record:
     __slots__ = ("key", "value")
     def __init__(self, key, value):
@@ -43,10 +43,10 @@ def main() -> None:
     if sys.version_info < OLDEST:
         raise SystemExit(f"Corridor needs Python 3.11 or later; this is {sys.version.split()[0]}. Try: make PYTHON=...")
     wanted = fingerprint()
-    if STAMP.exists() and STAMP.read_text() == wanted:
+    if PYTHON.exists() and STAMP.exists() and STAMP.read_text() == wanted:
         return
-    make_tools()
     try:
+        make_tools()
         install(fastest(interpreters()))
     except subprocess.CalledProcessError:
         say("uv could not; trying pip, which is slower")
@@ -66,17 +66,21 @@ def interpreters() -> list[str]:
     name = "python{}.{}".format(*sys.version_info)
     folders = [*os.environ.get("PATH", "").split(os.pathsep), "/usr/bin", "/usr/local/bin"]
     found = [sys.executable, *(str(Path(folder) / name) for folder in folders if folder)]
-    real = {os.path.realpath(each): each for each in reversed(found) if works(each)}
-    return list(reversed(real.values()))
+    real: dict[str, str] = {}
+    for each in found:
+        if each and works(each):
+            real.setdefault(os.path.realpath(each), each)
+    return list(real.values()) or [sys.executable]
 
 
 def works(python: str) -> bool:
     """Whether it is an interpreter at all, and no script that stands for one."""
     try:
         with Path(python).open("rb") as file:
-            return file.read(4) == b"\x7fELF" or sys.platform != "linux"
+            begins = file.read(2)
     except OSError:
         return False
+    return begins != b"#!" and os.access(python, os.X_OK)
 
 
 def fastest(pythons: list[str]) -> str:
@@ -93,7 +97,10 @@ def fastest(pythons: list[str]) -> str:
 
 def timed(python: str) -> float:
     """CPU seconds of a little of what services do; a Python that cannot do it is never chosen."""
-    done = subprocess.run([python, "-I", "-c", SAMPLE], capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run([python, "-I", "-c", SAMPLE], capture_output=True, text=True, check=False)
+    except OSError:
+        return float("inf")
     return float(done.stdout) if done.returncode == 0 else float("inf")
 
 

@@ -97,7 +97,7 @@ class Engine:
         self._events = {decider.category: EventCodec(decider.events, decider.upcasts) for decider in deciders}
         self._schema_versions = {cls: schema_version(cls.type) for decider in deciders for cls in decider.events}  # type: ignore[attr-defined]
         self._topic = topic
-        self.over = [(each.category, stage.__name__) for each in deciders for stage in each.over]
+        self.over = [(each.category, stage.__name__, each.fold_version) for each in deciders for stage in each.over]
         self._new_id = new_id
         self._also_of = also_of or {}
         self._committed = committed

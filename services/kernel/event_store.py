@@ -59,7 +59,8 @@ TAKE_DUE = """
     ), judged AS (
         SELECT effect_id, EXISTS (
             SELECT FROM stream_state s
-            JOIN unnest($4::text[], $5::text[]) AS over(category, stage) USING (category, stage)
+            JOIN unnest($4::text[], $5::text[], $6::smallint[]) AS o(category, stage, fold)
+                USING (category, stage, fold)
             WHERE s.stream_id = due.stream_id) AS over
         FROM due
     ), dropped AS (
@@ -246,8 +247,8 @@ class PostgresStore:
 
     async def take_due(self, kind: str, limit: int, lease_seconds: int, over: Sequence[Stage] = ()) -> Taken:
         """Lease up to `limit` due side effects, or drop them where their streams are over."""
-        categories, stages = [each[0] for each in over], [each[1] for each in over]
-        rows = await self.fetch(TAKE_DUE, kind, limit, float(lease_seconds), categories, stages)
+        stages = [[each[column] for each in over] for column in range(3)]
+        rows = await self.fetch(TAKE_DUE, kind, limit, float(lease_seconds), *stages)
         return Taken([Due(*row[1:]) for row in rows if row[1] is not None], rows[0][0])
 
 

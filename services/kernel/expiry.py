@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from services.kernel.event_store import PostgresStore
-from services.kernel.store import Unavailable
+from services.kernel.store import Conflict, Unavailable
 from services.kernel.telemetry import logger
 
 EVERY_SECONDS = 300.0
@@ -23,7 +23,7 @@ async def run(store: PostgresStore) -> None:
     while True:
         try:
             await delete_expired(store)
-        except Unavailable as away:
+        except (Unavailable, Conflict) as away:
             _LOG.warning("request_keys_not_deleted", error=str(away))
         await store.drop()
         await asyncio.sleep(EVERY_SECONDS)

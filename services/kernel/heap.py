@@ -10,14 +10,20 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any, cast
 
+MAPS = Path("/proc/self/maps")  # Linux alone has it
 HUGE_BYTES = 2 << 20
 MADV_COLLAPSE = 25  # <linux/mman.h>
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # <malloc.h>
 LARGE_BYTES = 256 << 10
 EVERY_SECONDS = 30.0  # the heap grows with the load; what is huge already costs a microsecond
+PAUSE_SECONDS = 0.05  # behind one that was copied, in which the loop does its work
+NOTICED_SECONDS = 0.000_2
 
 
 def bound() -> None:
@@ -32,19 +38,34 @@ def bound() -> None:
 
 
 async def keep() -> None:
-    """Ask for huge pages for as long as the process runs."""
+    """Ask for huge pages for as long as the process runs, one by one: a new one is copied, which takes milliseconds."""
     while True:
-        collapse()
+        for at in heap_pages():
+            if collapse(at):
+                await asyncio.sleep(PAUSE_SECONDS)
         await asyncio.sleep(EVERY_SECONDS)
 
 
-def collapse() -> int:
-    """How many huge pages lie under the heap now; 0 where the system has none. A refusal leaves it as it was."""
-    if sys.platform != "linux":
-        return 0
-    madvise = ctypes.CDLL(None).madvise
-    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-    return sum(madvise(at, HUGE_BYTES, MADV_COLLAPSE) == 0 for at in list(whole(Path("/proc/self/maps").read_text())))
+def heap_pages() -> list[int]:
+    """The addresses of what could be a huge page of this process's heap; none where the system does not say."""
+    try:
+        return list(whole(MAPS.read_text()))
+    except OSError:
+        return []
+
+
+def collapse(at: int) -> bool:
+    """Whether it took long, so that it was copied now or refused after trying. A refusal leaves it as it was."""
+    began = time.perf_counter()
+    _madvise()(at, HUGE_BYTES, MADV_COLLAPSE)
+    return time.perf_counter() - began > NOTICED_SECONDS
+
+
+@cache
+def _madvise() -> Callable[[int, int, int], int]:
+    found: Any = ctypes.CDLL(None).madvise
+    found.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    return cast("Callable[[int, int, int], int]", found)
 
 
 def whole(maps: str) -> Iterator[int]:

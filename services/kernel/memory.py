@@ -161,7 +161,7 @@ class MemoryStore:
 
     def _stage_of(self, stream_id: UUID) -> Stage | None:
         head = self.tables.heads.get(stream_id)
-        return (head.category, head.stage) if head else None
+        return (head.category, head.stage, head.fold) if head else None
 
     def _is_free(self, effect: Effect, now: datetime) -> bool:
         leased = effect.lease_until is not None and effect.lease_until >= now
@@ -300,6 +300,7 @@ _CHECKS: Mapping[str, Callable[[MemoryStore, Row], bool]] = {
     "fence": _fence_is_ours,
     "new_streams": lambda store, row: row[0] not in store.tables.heads,
     "moved_streams": _stands_at,
+    "moved_cursors": lambda store, row: (row[1], row[2], row[0]) in store.tables.cursors,
     "claims": lambda store, row: (row[2], row[0], row[1]) not in store.tables.claims,
     "requests": lambda store, row: row[:3] not in store.tables.requests,
     "events": _is_new_event,

@@ -59,8 +59,12 @@ class Behind(Exception):
 
 
 class Cursors:
-    """The cursors that this consumer moved last. They are the stored ones for as long as its fence holds, since nobody
-    else moves them; whoever loses it, or lets a parked stream go on, forgets them."""
+    """The cursors that this consumer moved last.
+
+    They are the stored ones for as long as its fence holds: a stream's records come from one partition, and nobody else
+    moves what belongs to it. Whoever loses the fence forgets them. A tool that lets a parked stream go on must thus
+    move the position too, so that the consumer loses it.
+    """
 
     def __init__(self, most: int = CURSORS_MAX) -> None:
         self._kept: dict[Source, Cursor] = {}

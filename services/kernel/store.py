@@ -16,7 +16,7 @@ Row = tuple[Any, ...]
 ClaimKey = tuple[str, str, str]  # tenant, namespace, value
 RequestId = tuple[str, str, str]  # tenant, principal, key
 Partition = tuple[str, int]  # topic, partition
-Stage = tuple[str, str]  # category of a decider, stage of its streams
+Stage = tuple[str, str, int]  # category of a decider, stage of its streams, version of the fold that says so
 
 
 class Conflict(Exception):

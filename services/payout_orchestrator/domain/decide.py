@@ -193,6 +193,8 @@ def not_known(payout: Existing, fact: RecordNotKnown, at: datetime, deadlines: D
     )  # fmt: skip
     if attempts_spent(payout, payout.unsent, deadlines):
         return (event, review(payout, ATTEMPTS_SPENT, at))
+    if too_late(payout, at):  # the wake of the deadline is behind this answer: nothing is paid that late unseen
+        return (event, review(payout, NOT_SUBMITTED, at))
     return (event,)
 
 
@@ -236,14 +238,14 @@ def confirm(payout: Existing, fact: ConfirmPayout, at: datetime) -> tuple[Payout
 
 
 def contradicted(payout: Existing, said: str, at: datetime) -> tuple[PayoutEvent, ...]:
-    """Kept once for each thing said. What was submitted and still moves stops for a person; the rest goes its way."""
+    """Kept once for each thing said. What may still move money stops for a person; the rest goes its way."""
     known = said in payout.contradictions or len(payout.contradictions) >= CONTRADICTIONS_MAX
     terms = payout.terms
     event = PayoutContradicted(
         payout_id=terms.payout_id, transfer_id=terms.transfer_id, said=said, state=payout.state, contradicted_at=at
     )
     told = () if known else (event,)
-    if payout.attempts and isinstance(payout, Approved | Submitting | Sent | Unknown):
+    if isinstance(payout, Approved | Submitting | Sent | Unknown):
         return (*told, review(payout, "contradicted", at))
     return told
 

@@ -56,12 +56,12 @@ class RateFeed:
                 answer.raise_for_status()
                 body = await answer.content.read(ANSWER_BYTES_MAX)
             self._rates |= {(rate.source, rate.target): rate for rate in read(body)}
-        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError, Rejected) as error:
+        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError, RecursionError, Rejected) as error:
             _LOG.warning("rates_not_refreshed", error=type(error).__name__)
 
 
 def read(body: bytes) -> list[Rate]:
-    """The rates of an answer. Raises ValueError, KeyError, TypeError or Rejected when it is not in the form above."""
+    """The rates of an answer. Raises ValueError, KeyError, TypeError, RecursionError or Rejected for any other."""
     document: dict[str, Any] = msgspec.json.decode(body)
     published_at = datetime.fromisoformat(document["published_at"])
     if published_at.tzinfo is None:

@@ -107,6 +107,32 @@ async def test_a_profile_asked_for_twice_is_one_profile(system: System) -> None:
     assert (await system.ask("POST", "/v1/profiles", changed, idempotency_key=key, **who))[0] == 409
 
 
+async def test_a_key_that_expired_and_is_gone_is_not_used_for_another_account(system: System, database: str) -> None:
+    who, key = await system.user("a@example.com", "customer"), str(uuid4())
+
+    async def post(body: dict[str, str]) -> tuple[int, Any]:
+        connection = await asyncpg.connect(database)
+        await connection.execute("DELETE FROM core.request_key WHERE key = $1", key)
+        await connection.close()
+        return await system.ask("POST", "/v1/profiles", body, idempotency_key=key, **who)
+
+    first = await post(RECEIVER)
+    status, problem = await post(RECEIVER | {"account": "ET99999999999"})
+    assert (status, problem["code"]) == (409, "PROFILE_ID_REUSED")
+    assert await post(RECEIVER) == first
+    path = f"/v1/profiles/{first[1]['profile_id']}"
+    assert (await system.ask("GET", path, **who))[1]["account"] == RECEIVER["account"]
+
+    connection = await asyncpg.connect(database)
+    await connection.execute(
+        "UPDATE vault.data_key SET wrapped = NULL, destroyed_at = now() WHERE subject = $1",
+        UUID(first[1]["profile_id"]),
+    )
+    await connection.close()
+    system.forget_keys()
+    assert await post(RECEIVER) == first
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [

@@ -271,10 +271,17 @@ async def test_a_due_effect_of_a_stream_that_is_over_is_dropped_and_no_other(bac
     await put(store, new_streams=[new_stream(over, stage="Done"), new_stream(going, stage="Open")])
     kept = [effect(uuid4(), stream=going), effect(uuid4(), stream=uuid4())]
     await put(store, effects=[effect(uuid4(), stream=over), effect(uuid4(), never, stream=over), *kept])
-    taken = await store.take_due("wake", 10, 60, [("jar", "Done"), ("bowl", "Open")])
+    taken = await store.take_due("wake", 10, 60, [("jar", "Done", 1), ("bowl", "Open", 1)])
     assert ({due.effect_id for due in taken.due}, taken.dropped) == ({row[0] for row in kept}, 1)
     assert await backend.count("side_effect") == 3
-    assert (await store.take_due("wake", 10, 60, [("jar", "Done")])).dropped == 0
+    assert (await store.take_due("wake", 10, 60, [("jar", "Done", 1)])).dropped == 0
+
+
+async def test_a_stage_that_an_older_fold_made_is_not_over(backend: Backend) -> None:
+    store, one = backend.lane(), uuid4()
+    await put(store, new_streams=[new_stream(one, stage="Done")], effects=[effect(uuid4(), stream=one)])
+    taken = await store.take_due("wake", 10, 60, [("jar", "Done", 2)])
+    assert (len(taken.due), taken.dropped) == (1, 0)
 
 
 async def test_an_effect_that_somebody_decides_on_is_not_leased_meanwhile(backend: Backend) -> None:

@@ -217,7 +217,7 @@ async def test_a_stale_wake_is_taken_and_does_nothing(wake: Wake, *, asked: bool
 
 def _over(world: World) -> bool:
     head = world.store.tables.heads[world.wake.on.stream_id]
-    return (head.category, head.stage) in world.engine.over
+    return (head.category, head.stage, head.fold) in world.engine.over
 
 
 async def test_the_lease_of_an_attempt_that_was_deferred_does_not_end_the_next_attempt() -> None:

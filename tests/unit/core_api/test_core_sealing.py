@@ -1,9 +1,13 @@
-"""A key in the vault is for ever: none is made for a request that is refused, or that was answered before."""
+"""A key in the vault is for ever: none is made for a request that is refused, or that was answered before.
+
+Once the request key has expired and is gone, the profile that its first request made still holds what was asked for.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -37,20 +41,41 @@ class Door:
 
     commands: GroupCommit
     reads: Engine
+    store: MemoryStore
     keys: MemoryKeys
 
+    @property
+    def vault(self) -> Vault:
+        return Vault(self.keys, kek=KEK, digest_key=Secret("digest"))
+
+    @property
+    def profiles(self) -> Profiles:
+        return Profiles(self.commands, self.reads, self.vault)
+
     async def create(self, body: dict[str, Any], key: str = "K1") -> Outcome:
-        profiles = Profiles(self.commands, self.reads, Vault(self.keys, kek=KEK, digest_key=Secret("digest")))
         asked = RequestKey("main", str(USER_ID), key, repr(body))
-        return await profiles.create(ProfileRequest(**body), asked, ASKED, ANNA)
+        return await self.profiles.create(ProfileRequest(**body), asked, ASKED, ANNA)
+
+    async def create_and_expire(self, body: dict[str, Any]) -> UUID:
+        """The profile whose request key is gone."""
+        profile_id = profile_of(await self.create(body))
+        self.store.tables.requests.clear()
+        return profile_id
+
+
+def profile_of(outcome: Outcome) -> UUID:
+    assert outcome.answer is not None, outcome
+    assert outcome.answer[0] == 201
+    return UUID(json.loads(outcome.answer[1])["profile_id"])
 
 
 @pytest.fixture
 async def door() -> AsyncIterator[Door]:
-    engine = Engine(MemoryStore(Clock()), handlers.DECIDERS, "corridor.customer.events.v1", Ids())
+    store = MemoryStore(Clock())
+    engine = Engine(store, handlers.DECIDERS, "corridor.customer.events.v1", Ids())
     commands = GroupCommit(engine)
     running = asyncio.create_task(commands.run())
-    yield Door(commands, engine, MemoryKeys())
+    yield Door(commands, engine, store, MemoryKeys())
     running.cancel()
 
 
@@ -90,3 +115,76 @@ async def test_a_refused_request_makes_no_key_and_its_refusal_is_the_answer_of_i
     assert other.refusal is not None
     assert other.refusal.code == "IDEMPOTENCY_CONFLICT"
     assert not door.keys.keys
+
+
+OTHERS: tuple[dict[str, Any], ...] = (
+    RECEIVER | {"account": "ET99999999999"},
+    RECEIVER | {"name": "Somebody Else"},
+    RECEIVER | {"country": "KE"},
+    SENDER,
+)
+
+
+@pytest.mark.parametrize("other", OTHERS)
+async def test_another_request_under_a_key_that_is_gone_is_refused_and_the_profile_stays(
+    door: Door, other: dict[str, Any]
+) -> None:
+    profile_id = await door.create_and_expire(RECEIVER)
+    refused = await door.create(other)
+    assert refused.refusal is not None
+    assert (refused.refusal.code, refused.refusal.status) == ("PROFILE_ID_REUSED", 409)
+    found = await door.profiles.find(profile_id, ANNA)
+    assert {name: found[name] for name in RECEIVER} == RECEIVER
+
+
+@pytest.mark.parametrize("other", OTHERS)
+async def test_that_refusal_does_not_take_the_key_from_the_request_that_made_the_profile(
+    door: Door, other: dict[str, Any]
+) -> None:
+    profile_id = await door.create_and_expire(RECEIVER)
+    await door.create(other)
+    assert profile_of(await door.create(RECEIVER)) == profile_id
+
+
+async def test_the_same_request_under_a_key_that_is_gone_gets_its_profile_and_seals_nothing(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile_id = await door.create_and_expire(RECEIVER)
+    monkeypatch.setattr(Vault, "seal_many", never)
+    again = await door.create(RECEIVER)
+    assert (profile_of(again), again.events) == (profile_id, ())
+    assert len(door.keys.keys) == 1
+
+
+async def never(*_: object) -> None:
+    pytest.fail("sealed again")
+
+
+async def test_a_person_who_was_forgotten_is_answered_as_they_stand_and_gets_no_new_key(door: Door) -> None:
+    """Nothing is left to compare with, and nothing can be paid to them."""
+    profile_id = await door.create_and_expire(RECEIVER)
+    await door.vault.destroy("main", profile_id)
+    assert profile_of(await door.create(RECEIVER)) == profile_id
+    found = await door.profiles.find(profile_id, ANNA)
+    assert (found["name"], found["account"]) == (None, None)
+    assert [key.wrapped for key in door.keys.keys.values()] == [None]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+async def test_of_two_at_once_under_a_key_that_is_gone_only_the_same_request_gets_the_profile(
+    door: Door, turned: bool
+) -> None:
+    profile_id = await door.create_and_expire(RECEIVER)
+    bodies = [RECEIVER, OTHERS[0]][:: -1 if turned else 1]
+    outcomes = await asyncio.gather(*[door.create(body) for body in bodies])
+    same, other = outcomes[:: -1 if turned else 1]
+    assert profile_of(same) == profile_id
+    assert other.refusal is not None
+    assert other.refusal.status == 409
+
+
+async def test_of_two_at_once_under_a_new_key_one_makes_the_profile_and_the_other_is_refused(door: Door) -> None:
+    outcomes = await asyncio.gather(door.create(RECEIVER), door.create(OTHERS[0]))
+    assert sorted(outcome.refusal.code if outcome.refusal else "" for outcome in outcomes) == [
+        "", "IDEMPOTENCY_CONFLICT",
+    ]  # fmt: skip

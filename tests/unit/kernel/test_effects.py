@@ -196,7 +196,7 @@ async def test_a_wake_whose_decision_breaks_stays_and_the_others_go_on() -> None
 async def test_what_falls_due_on_a_stream_that_is_over_is_dropped_without_being_asked() -> None:
     world = World()
     one = await world.jar("wake")
-    world.engine.over = [("jar", "Jar")]
+    world.engine.over = [("jar", "Jar", JAR.fold_version)]
     assert await world.worker().step("wake") == 1
     assert world.types(one) == ["added"]
     assert world.counted == [("wake", "dropped")]

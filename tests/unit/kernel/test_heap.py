@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -36,25 +37,35 @@ def test_code_files_stacks_and_what_is_shared_stay_as_they_are(line: str) -> Non
 
 def test_asking_is_harmless_on_any_system() -> None:
     kept = [bytes(1000) for _ in range(10_000)]
-    assert collapse() >= 0
+    for at in heap.heap_pages():
+        collapse(at)
     assert all(each == bytes(1000) for each in kept)
 
 
-async def test_it_is_asked_again_for_as_long_as_the_process_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = asyncio.Event()
-    times: list[int] = []
+def test_a_system_that_does_not_say_where_its_heap_is_has_no_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heap, "MAPS", Path("/proc/self/nothing"))
+    assert heap.heap_pages() == []
 
-    def count() -> int:
-        times.append(1)
-        if len(times) == 3:
-            asked.set()
-        return 0
 
-    monkeypatch.setattr(heap, "collapse", count)
-    monkeypatch.setattr(heap, "EVERY_SECONDS", 0.001)
+async def test_it_is_asked_again_and_again_and_others_run_behind_each_page_that_was_copied(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turns: list[str] = []
+
+    def copied(at: int) -> bool:
+        turns.append(f"page {at}")
+        return True
+
+    monkeypatch.setattr(heap, "heap_pages", lambda: [1, 2])
+    monkeypatch.setattr(heap, "collapse", copied)
+    monkeypatch.setattr(heap, "EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(heap, "PAUSE_SECONDS", 0.0)
     running = asyncio.create_task(heap.keep())
-    await asyncio.wait_for(asked.wait(), 5)
+    for _ in range(7):
+        await asyncio.sleep(0)
+        turns.append("others")
     running.cancel()
+    assert turns[:6] == ["page 1", "others", "page 2", "others", "others", "page 1"]
 
 
 def test_a_bounded_heap_still_gives_and_takes_memory() -> None:

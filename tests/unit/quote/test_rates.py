@@ -56,3 +56,18 @@ async def test_what_cannot_be_read_leaves_the_last_rates_as_they_are(odd: dict[s
     feed.rates = [{"source": "GBP", "target": "ETB", "value": "300"} | odd]
     await rates.refresh()
     assert (await rates.rate(GBP, ETB)).value == "205.1"
+
+
+async def test_an_answer_that_is_nested_without_end_leaves_the_last_rates_as_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    feed = Feed()
+    rates = RateFeed(feed, "http://rates")  # type: ignore[arg-type]
+    await rates.refresh()
+
+    async def nested(_: int) -> bytes:
+        return b"[" * 30_000
+
+    monkeypatch.setattr(feed, "read", nested)
+    await rates.refresh()
+    assert (await rates.rate(GBP, ETB)).value == "205.1"

@@ -47,3 +47,24 @@ def test_a_python_that_fails_is_never_the_fastest(tmp_path: Path) -> None:
     broken.write_text("#!/bin/sh\nexit 1\n")
     broken.chmod(0o755)
     assert bootstrap.timed(str(broken)) == float("inf")
+
+
+def test_the_python_that_was_asked_for_comes_before_others_on_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "python{}.{}".format(*sys.version_info)
+    for folder in ("a", "z"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_bytes(b"\x7fELF")
+        (tmp_path / folder / name).chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "z" / name))
+    monkeypatch.setenv("PATH", f"{tmp_path}/a:{tmp_path}/z")
+    assert bootstrap.interpreters()[:2] == [str(tmp_path / "z" / name), str(tmp_path / "a" / name)]
+
+
+def test_a_python_that_may_not_be_run_is_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "python"
+    file.write_bytes(b"\x7fELF")
+    file.chmod(0o644)
+    assert not bootstrap.works(str(file))
+    assert bootstrap.timed(str(file)) == float("inf")
