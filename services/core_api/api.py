@@ -18,13 +18,14 @@ from services.core_api.domain.profiles import (
     KycApproved,
     KycPending,
     KycRejected,
+    ProfileIdReused,
     ProfileNotFound,
     admit,
 )
 from services.core_api.domain.users import Registered, RegisterUser
 from services.core_api.handlers import register, user_id
 from services.core_api.ports import Passwords
-from services.kernel.bulk import answering, commit
+from services.kernel.bulk import Refused, answering, commit, commit_item
 from services.kernel.codec import encode
 from services.kernel.decider import Answer, Ask, Meta, Outcome, RequestKey, Unit
 from services.kernel.engine import Engine
@@ -193,12 +194,21 @@ class Profiles:
         """Judge, look the key up, seal, then ask: no command and no event holds a name or an account that can be read.
 
         Sealing makes a key for the person, for ever: nothing is sealed for what is refused or was answered before.
+        A profile may be there although the key tells nothing: request keys expire, and the profile's id follows from
+        the key. Then what was sealed first is compared. That refusal is not stored: it would take the key from the
+        request that made the profile. Raises ProfileIdReused.
         """
         told = await self._told(body, key, asked)
         if told.answer is not None or told.refusal is not None:
             return told
         profile_id = key.derive("profile")
-        name, account = await self._seal(principal.tenant, profile_id, body)
+        standing = await self._standing(profile_id, principal.tenant)
+        if standing is None:
+            name, account = await self._seal(principal.tenant, profile_id, body)
+        elif await self._holds(standing.profile, body, principal.tenant):
+            name, account = standing.profile.name, standing.profile.account
+        else:
+            return await commit_item(self._commands, Refused(asked, key, ProfileIdReused(profile_id)))
         command = CreateProfile(
             profile_id=profile_id,
             customer_id=principal.subject,
@@ -220,6 +230,13 @@ class Profiles:
         else:
             unit = Unit((), asked, key)
         return (await commit(self._commands, [unit]))[0]
+
+    async def _holds(self, profile: ProfileCreated, body: ProfileRequest, tenant: str) -> bool:
+        """Whether it was made with this body. Of a person who was forgotten no name and no account can differ."""
+        if (profile.kind, profile.country) != (body.kind, body.country):
+            return False
+        name, account = await self._open(tenant, profile)
+        return name is None or (name, account) == (body.name, body.account)
 
     async def _seal(self, tenant: str, profile_id: UUID, body: ProfileRequest) -> tuple[Sealed, Sealed | None]:
         items = [(profile_id, "name", body.name)]
@@ -256,10 +273,14 @@ class Profiles:
         }
 
     async def _known(self, profile_id: UUID, tenant: str) -> Known:
-        head, state = (await self._reads.heads([profile_id])).get(profile_id, (None, None))
-        if head is None or head.tenant != tenant or not isinstance(state, Known):
+        state = await self._standing(profile_id, tenant)
+        if state is None:
             raise ProfileNotFound(profile_id)
         return state
+
+    async def _standing(self, profile_id: UUID, tenant: str) -> Known | None:
+        head, state = (await self._reads.heads([profile_id])).get(profile_id, (None, None))
+        return state if head is not None and head.tenant == tenant and isinstance(state, Known) else None
 
     async def _open(self, tenant: str, profile: ProfileCreated) -> tuple[str | None, str | None]:
         """Both None once the person was forgotten."""

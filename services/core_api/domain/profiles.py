@@ -17,7 +17,7 @@ class ProfileNotFound(NotFound):
 
 
 class ProfileIdReused(Rejected):
-    """This profile id was used before, for another customer, kind or country."""
+    """This profile id was used before, for another customer, kind, country, name or account."""
 
 
 class AccountRequired(Invalid):
@@ -104,7 +104,7 @@ def decide(profile: Profile, command: ProfileCommand, at: datetime) -> tuple[Pro
 
 
 def create(profile: Profile, wish: CreateProfile, at: datetime) -> tuple[ProfileEvent, ...]:
-    """Created once. Sealed values differ each time that they are sealed; the request's own key compares their texts."""
+    """Created once. Sealing a text twice gives two values: whoever asks has compared the texts already."""
     if profile is not None:
         known = profile.profile
         if (known.customer_id, known.kind, known.country) != (wish.customer_id, wish.kind, wish.country):

@@ -123,15 +123,6 @@ async def test_a_key_that_expired_and_is_gone_is_not_used_for_another_account(sy
     path = f"/v1/profiles/{first[1]['profile_id']}"
     assert (await system.ask("GET", path, **who))[1]["account"] == RECEIVER["account"]
 
-    connection = await asyncpg.connect(database)
-    await connection.execute(
-        "UPDATE vault.data_key SET wrapped = NULL, destroyed_at = now() WHERE subject = $1",
-        UUID(first[1]["profile_id"]),
-    )
-    await connection.close()
-    system.forget_keys()
-    assert await post(RECEIVER) == first
-
 
 @pytest.mark.parametrize(
     ("body", "status", "code"),

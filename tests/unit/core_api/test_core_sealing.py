@@ -17,6 +17,8 @@ import pytest
 
 from services.core_api import handlers
 from services.core_api.api import ProfileRequest, Profiles
+from services.core_api.domain.profiles import ProfileIdReused
+from services.kernel.batch import IdempotencyConflict
 from services.kernel.decider import Meta, Outcome, RequestKey
 from services.kernel.engine import Engine
 from services.kernel.group_commit import GroupCommit
@@ -130,9 +132,8 @@ async def test_another_request_under_a_key_that_is_gone_is_refused_and_the_profi
     door: Door, other: dict[str, Any]
 ) -> None:
     profile_id = await door.create_and_expire(RECEIVER)
-    refused = await door.create(other)
-    assert refused.refusal is not None
-    assert (refused.refusal.code, refused.refusal.status) == ("PROFILE_ID_REUSED", 409)
+    with pytest.raises(ProfileIdReused):
+        await door.create(other)
     found = await door.profiles.find(profile_id, ANNA)
     assert {name: found[name] for name in RECEIVER} == RECEIVER
 
@@ -142,8 +143,25 @@ async def test_that_refusal_does_not_take_the_key_from_the_request_that_made_the
     door: Door, other: dict[str, Any]
 ) -> None:
     profile_id = await door.create_and_expire(RECEIVER)
-    await door.create(other)
+    with pytest.raises(ProfileIdReused):
+        await door.create(other)
     assert profile_of(await door.create(RECEIVER)) == profile_id
+
+
+async def test_a_key_that_another_took_meanwhile_says_so(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    await door.create(RECEIVER)
+    taken = dict(door.store.tables.requests)
+    door.store.tables.requests.clear()
+    open_many = Vault.open_many
+
+    async def late(*asked: Any) -> list[str]:
+        door.store.tables.requests.update(taken)
+        return await open_many(*asked)
+
+    monkeypatch.setattr(Vault, "open_many", late)
+    outcome = await door.create(OTHERS[0])
+    assert outcome.refusal is not None
+    assert outcome.refusal.code == "IDEMPOTENCY_CONFLICT"
 
 
 async def test_the_same_request_under_a_key_that_is_gone_gets_its_profile_and_seals_nothing(
@@ -176,11 +194,11 @@ async def test_of_two_at_once_under_a_key_that_is_gone_only_the_same_request_get
 ) -> None:
     profile_id = await door.create_and_expire(RECEIVER)
     bodies = [RECEIVER, OTHERS[0]][:: -1 if turned else 1]
-    outcomes = await asyncio.gather(*[door.create(body) for body in bodies])
+    outcomes = await asyncio.gather(*[door.create(body) for body in bodies], return_exceptions=True)
     same, other = outcomes[:: -1 if turned else 1]
+    assert isinstance(same, Outcome)
     assert profile_of(same) == profile_id
-    assert other.refusal is not None
-    assert other.refusal.status == 409
+    assert isinstance(other.refusal if isinstance(other, Outcome) else other, ProfileIdReused | IdempotencyConflict)
 
 
 async def test_of_two_at_once_under_a_new_key_one_makes_the_profile_and_the_other_is_refused(door: Door) -> None:
