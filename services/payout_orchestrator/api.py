@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 from uuid import UUID
@@ -11,6 +10,7 @@ from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from services.kernel import metrics, tracing
+from services.kernel.budget import Budget, headers_kept
 from services.kernel.bulk import ITEMS_MAX, commit
 from services.kernel.codec import encode
 from services.kernel.decider import Arrival, Ask, Meta, Outcome, Unit
@@ -86,21 +86,22 @@ class Callbacks:
         self._now = now
         self._new_id = new_id
         self._seal = seal
+        self._budget = Budget(now)
         for partner in (*verifier.partners, "unknown"):
             metrics.prepare_webhook(partner)
 
     async def receive(self, signature: str | None, body: bytes) -> Response:
-        """Verify, keep the bytes, settle each item. 200 once all of it is committed."""
+        """Verify, keep the bytes (if refused, within the budget), settle each item. 200 once all of it is committed."""
         signed = self._verifier.verify(signature, body, int(self._now()))
         if not signed.valid:
-            await self._keep(signed, body, signature, f"invalid_signature:{signed.fault}")
+            await self._refuse(signed, body, signature, f"invalid_signature:{signed.fault}")
             raise Problem(
                 401, "webhook/invalid-signature", "The signature does not belong to these bytes, or is too old."
             )
         try:
             items = parse(body, _Envelope).payouts
         except Problem:
-            await self._keep(signed, body, signature, "invalid_body")
+            await self._refuse(signed, body, signature, "invalid_body")
             raise
         _LOG.info("Signature Verified", partner=signed.partner, key_id=signed.key_id, reference=f"{len(items)} payouts")
         return await self._settle(signed, signature, body, items)
@@ -148,14 +149,16 @@ class Callbacks:
     def _meta(self, signed: Signed, belongs: UUID) -> Meta:
         return Meta(self._tenant, f"partner:{signed.partner}", belongs, None, None, tracing.traceparent())
 
-    async def _keep(self, signed: Signed, body: bytes, signature: str | None, verdict: str) -> None:
+    async def _refuse(self, signed: Signed, body: bytes, signature: str | None, verdict: str) -> None:
+        """Count it, and keep its bytes within the budget."""
         metrics.WEBHOOK_EVENTS.labels(signed.partner, str(signed.valid).lower(), "false").inc()
+        if not self._budget.affords(signed, body, headers_kept(signature)):
+            return
         await commit(self._commands, [self._arrival_unit(signed, body, signature, verdict)])
 
     def _arrival_unit(self, signed: Signed, body: bytes, signature: str | None, verdict: str) -> Unit:
         arrival_id = self._new_id()
-        headers = json.dumps({HEADER: signature}).encode()
-        sealed = self._seal(signed.partner, arrival_id, body, headers)
+        sealed = self._seal(signed.partner, arrival_id, body, headers_kept(signature))
         arrival = Arrival(arrival_id, signed.partner, "webhook", *sealed, verdict)
         return Unit((), self._meta(signed, arrival_id), arrival=arrival)
 

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError
 from contracts.deposit.v1 import DepositReferenceMismatched
 from services.deposit_watcher.handlers import observe
 from services.kernel import metrics
+from services.kernel.budget import Budget, headers_kept
 from services.kernel.bulk import ITEMS_MAX
 from services.kernel.codec import encode
 from services.kernel.decider import Answer, Arrival, Meta, Outcome, Unit
@@ -28,9 +29,8 @@ from services.kernel.rejected import Rejected
 from services.kernel.strict_json import Body, faults, invalid_body, parse
 from services.kernel.telemetry import logger
 from services.kernel.vault_arrivals import Seal
-from services.kernel.webhook import HEADER, TOLERANCE_SECONDS, Signed, Verifier
+from services.kernel.webhook import TOLERANCE_SECONDS, Signed, Verifier
 
-REFUSED_BYTES_PER_HOUR = 1024 * 1024  # over HTTP, kept per source; beyond it refused arrivals are only counted
 _LOG = logger("deposits")
 
 
@@ -88,7 +88,7 @@ class Reports:
         self._verifier = verifier
         self._tenant = tenant
         self._now = now
-        self._kept: dict[tuple[str, int], int] = {}
+        self._budget = Budget(now)
         for partner in (*verifier.partners, "unknown"):
             metrics.prepare_webhook(partner)
 
@@ -121,7 +121,7 @@ class Reports:
     def _one(self, source: Source, signed: Signed) -> tuple[Unit, ...]:
         report = parse(source.body, DepositReport)
         _LOG.info("Signature Verified", partner=signed.partner, key_id=signed.key_id, reference=report.reference)
-        return (self._unit(source, signed, report, source.arrival_id, source.body, _headers(source)),)
+        return (self._unit(source, signed, report, source.arrival_id, source.body, headers_kept(source.signature)),)
 
     def _many(self, source: Source, signed: Signed) -> tuple[Unit, ...]:
         """The bytes are kept once, with the batch; each item's arrival names the batch and its index."""
@@ -129,7 +129,7 @@ class Reports:
         _LOG.info(
             "Signature Verified", partner=signed.partner, key_id=signed.key_id, reference=f"batch of {len(items)}"
         )
-        whole = self._arrival(source, signed, "batch", source.arrival_id, source.body, _headers(source))
+        whole = self._arrival(source, signed, "batch", source.arrival_id, source.body, headers_kept(source.signature))
         units = [Unit((), self._meta(source, signed), arrival=whole)]
         for index, item in enumerate(items):
             inside = json.dumps({"batch": str(source.arrival_id), "index": index}).encode()
@@ -167,20 +167,11 @@ class Reports:
 
     def _refused(self, source: Source, signed: Signed, why: str) -> tuple[Unit, ...]:
         """Keep the bytes of a refused arrival: a record always, a request within the budget."""
-        if source.transport != "kafka" and not self._affordable(source, signed):
+        headers = headers_kept(source.signature)
+        if source.transport != "kafka" and not self._budget.affords(signed, source.body, headers):
             return ()
-        arrival = self._arrival(source, signed, why, source.arrival_id, source.body, _headers(source))
+        arrival = self._arrival(source, signed, why, source.arrival_id, source.body, headers)
         return (Unit((), self._meta(source, signed), arrival=arrival),)
-
-    def _affordable(self, source: Source, signed: Signed) -> bool:
-        """Whether its source has not used up its budget of this hour; if so, it is charged."""
-        hour = int(self._now()) // 3600
-        at = (signed.partner, hour)
-        used = self._kept.get(at, 0) + len(source.body)
-        if used > REFUSED_BYTES_PER_HOUR:
-            return False
-        self._kept = {key: value for key, value in self._kept.items() if key[1] == hour} | {at: used}
-        return True
 
     def _arrival(
         self,
@@ -239,10 +230,6 @@ def _time(text: str) -> datetime:
     if found is None or found.tzinfo is None or not 1970 <= found.year <= 9000:
         raise Problem(422, "webhook-body-invalid", errors=[{"pointer": "/booked_at", "code": "time-invalid"}])
     return found
-
-
-def _headers(source: Source) -> bytes:
-    return json.dumps({HEADER: source.signature}).encode()
 
 
 def _unreadable(trouble: Problem | Rejected) -> Problem:

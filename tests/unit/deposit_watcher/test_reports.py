@@ -15,8 +15,9 @@ import pytest
 from contracts.deposit.v1 import DepositReferenceMismatched
 from contracts.topics import PARTNER_DEPOSITS
 from services.deposit_watcher import api, handlers
-from services.deposit_watcher.api.reports import REFUSED_BYTES_PER_HOUR, Reports, Source
+from services.deposit_watcher.api.reports import Reports, Source
 from services.deposit_watcher.domain.states import Deadlines
+from services.kernel.budget import REFUSED_BYTES_PER_HOUR, SIGNATURE_CHARS_MAX
 from services.kernel.decider import Arrival, Unit
 from services.kernel.engine import Engine
 from services.kernel.group_commit import GroupCommit
@@ -102,7 +103,24 @@ def test_no_record_is_lost_to_the_budget_of_refused_arrivals() -> None:
 def test_over_http_refused_arrivals_are_kept_within_their_budget() -> None:
     by, body = reports(), b" " * WEBHOOK_BYTES_MAX
     units = [by.single(Source("webhook", None, body, UUID(int=n))).units for n in range(5)]
-    assert [len(each) for each in units] == [1, 1, 1, 1, 0]
+    assert [len(each) for each in units] == [1, 1, 1, 0, 0]  # the headers and the row cost, too
+
+
+def test_a_stranger_who_knows_a_key_id_does_not_use_up_the_partners_budget() -> None:
+    by, body = reports(), b" " * WEBHOOK_BYTES_MAX
+    forged = header_of(KEY, b"another body", NOW)
+    strangers = [by.single(Source("webhook", forged, body, UUID(int=n))).units for n in range(4)]
+    assert [len(each) for each in strangers] == [1, 1, 1, 0]
+    (unit,) = by.single(Source("webhook", header_of(KEY, body, NOW), body, UUID(int=9))).units
+    assert (kept(unit).source, kept(unit).verdict) == ("sandbox-bank", "invalid_body")
+
+
+@pytest.mark.parametrize("transport", ["webhook", "kafka"])
+def test_of_a_malformed_signature_only_the_beginning_is_kept(transport: str) -> None:
+    (unit,) = reports().single(Source(transport, "\xff" * 15_000, b"{}", UUID(int=1))).units
+    arrival = kept(unit)
+    headers = SEALING.opened(arrival.arrival_id, arrival.source, arrival.body, arrival.headers)[1]
+    assert json.loads(headers) == {HEADER: "\xff" * SIGNATURE_CHARS_MAX}
 
 
 def test_a_record_that_is_too_large_is_parked_whole() -> None:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 
+from services.kernel.budget import REFUSED_BYTES_PER_HOUR, SIGNATURE_CHARS_MAX
 from services.kernel.decider import Ask, Meta, Unit
 from services.kernel.engine import Engine
 from services.kernel.group_commit import GroupCommit
@@ -130,6 +131,35 @@ async def test_a_callback_whose_envelope_cannot_be_read_is_refused_and_kept(door
     with pytest.raises(Problem):
         await door.callbacks.receive(header_of(KEYS["dashen"], body, NOW), body)
     assert door.kept() == [("dashen", "invalid_body")]
+
+
+@pytest.mark.parametrize("signed", [False, True])
+async def test_refused_callbacks_are_kept_within_their_budget_and_counted_beyond_it(door: Door, signed: bool) -> None:
+    body = b" " * (REFUSED_BYTES_PER_HOUR // 4)
+    signature = header_of(KEYS["dashen"], body, NOW) if signed else None
+    counted = WEBHOOK_EVENTS.labels("dashen" if signed else "unknown", str(signed).lower(), "false")
+    before = counted._value.get()
+    for _ in range(5):
+        with pytest.raises(Problem):
+            await door.callbacks.receive(signature, body)
+    assert (len(door.kept()), counted._value.get() - before) == (3, 5)
+    assert await door.hears(SETTLED) == [(str(PAYOUT), "accepted")]
+
+
+async def test_a_stranger_who_knows_a_key_id_does_not_use_up_the_partners_budget(door: Door) -> None:
+    body = b" " * (REFUSED_BYTES_PER_HOUR // 4)
+    for _ in range(4):
+        with pytest.raises(Problem):
+            await door.callbacks.receive(header_of(KEYS["dashen"], b"another body", NOW), body)
+    with pytest.raises(Problem):
+        await door.callbacks.receive(header_of(KEYS["dashen"], body, NOW), body)
+    assert door.kept() == [*[("dashen", "invalid_signature:wrong")] * 3, ("dashen", "invalid_body")]
+
+
+async def test_of_a_malformed_signature_only_the_beginning_is_kept(door: Door) -> None:
+    with pytest.raises(Problem):
+        await door.callbacks.receive("\xff" * 15_000, b"{}")
+    assert door.opened() == [(b"{}", json.dumps({HEADER: "\xff" * SIGNATURE_CHARS_MAX}).encode())]
 
 
 async def test_what_partners_call_back_with_is_kept_sealed_and_read_back_as_it_came(door: Door) -> None:
