@@ -99,14 +99,17 @@ class ArrivalKeys:
         self._prepared = asyncio.Event()
 
     def seal(self, source: str, arrival_id: UUID, body: bytes, headers: bytes) -> tuple[Box, Box]:
-        """Body and headers of an arrival. Raises Unavailable until the first renewal; after it, nothing."""
-        if not self._sealers:
+        """Body and headers of an arrival. Raises Unavailable until its source has had a key; after it, nothing."""
+        sealer = self._sealers.get(source)
+        if sealer is None:
             raise Unavailable("the keys of arrivals are not there yet")
-        sealer = self._sealers[source]
         return sealer.seal(arrival_id, BODY, body), sealer.seal(arrival_id, HEADERS, headers)
 
     async def renew(self) -> None:
-        """Fetch this month's keys, make those that are missing. Until all of them are there, the old ones go on."""
+        """Fetch this month's keys, make those that are missing. Where one cannot be used, its source's old one goes on.
+
+        Raises what the vault raises when it is away; then all the old ones go on.
+        """
         month = month_of(self._now())
         names = {subject_of(self._tenant, source, month): source for source in self._sources}
         held = await self._newest(names)
@@ -115,15 +118,28 @@ class ArrivalKeys:
         if missing:
             await self._store.create([self._wrapping.new(self._tenant, name, wanted[name]) for name in missing])
             held = await self._newest(names)
-        self._sealers = {source: self._sealer(source, month, held[name]) for name, source in names.items()}
-        self._prepared.set()
+        sealers = {source: self._sealer(source, month, held.get(name)) for name, source in names.items()}
+        self._sealers = {source: sealer for source, sealer in sealers.items() if sealer is not None}
+        if len(self._sealers) == len(self._sources):
+            self._prepared.set()
 
     async def _newest(self, names: Mapping[UUID, str]) -> dict[UUID, StoredKey]:
         return {key.subject: key for key in await self._store.newest(self._tenant, sorted(names))}
 
-    def _sealer(self, source: str, month: int, key: StoredKey) -> Sealer:
-        head = HEAD.pack(FORM, month, key.version)
+    def _sealer(self, source: str, month: int, key: StoredKey | None) -> Sealer | None:
+        """With this key; where that fails the known one, None when there was none."""
         known = self._sealers.get(source)
+        try:
+            return self._sealer_of(source, month, key, known)
+        except Exception as trouble:  # noqa: BLE001 - one key that cannot be unwrapped must not stop the other sources
+            error = f"{type(trouble).__name__}: {trouble}"
+            _LOG.warning("arrival_key_not_renewed", source=source, error=error)
+            return known
+
+    def _sealer_of(self, source: str, month: int, key: StoredKey | None, known: Sealer | None) -> Sealer:
+        if key is None:
+            raise CannotOpen("it was made and is not there")
+        head = HEAD.pack(FORM, month, key.version)
         if known is not None and known.head == head:
             return known
         return Sealer(self._wrapping.cipher(key), head, _place(self._tenant, source), self._random)
@@ -134,6 +150,8 @@ class ArrivalKeys:
             seconds = min(RENEW_SECONDS, max(_left_of_month(self._now()), 0.001))
             try:
                 await self.renew()
+                if not self._prepared.is_set():
+                    seconds = AWAY_SECONDS
             except Exception as away:  # noqa: BLE001 - whatever the vault's trouble is, the keys in hand go on
                 _LOG.warning("arrival_keys_not_renewed", error=f"{type(away).__name__}: {away}")
                 seconds = AWAY_SECONDS

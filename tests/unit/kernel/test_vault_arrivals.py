@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from services.kernel import vault_arrivals
 from services.kernel.health import Check, Health
+from services.kernel.settings import Secret
 from services.kernel.store import Unavailable
 from services.kernel.vault import NONCE_BYTES, CannotOpen, Erased, KeyStore, StoredKey, Wrapping
 from services.kernel.vault_arrivals import (
@@ -33,6 +34,9 @@ T = "corridor"
 ONE, TWO = UUID(int=1), UUID(int=2)
 NOVEMBER = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 DECEMBER = datetime(2026, 12, 1, tzinfo=UTC)
+FOREIGN = Wrapping(
+    Secret("YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY="), None
+)  # a key-encryption key that is not ours
 
 
 class Keys(MemoryKeys):
@@ -307,7 +311,57 @@ async def test_a_key_of_a_kek_that_is_not_ours_does_not_end_the_process() -> Non
     process = Process(store)
     at_once(process.keys.renew())
     process.at = DECEMBER
-    foreign = Wrapping(type(KEK)("YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY="), None)
-    await store.create([foreign.new(T, vault_arrivals.subject_of(T, "acme", 202612), 1)])
+    await foreign_key(store, "acme", 202612)
     await kept(process, 2)
     assert HEAD.unpack_from(process.seal()[0])[1] == 202611
+
+
+# one key that cannot be unwrapped, as in a KEK rotation: another service made it with a KEK that we do not have
+
+
+async def foreign_key(store: KeyStore, source: str, month: int, version: int = 1) -> None:
+    await store.create([FOREIGN.new(T, vault_arrivals.subject_of(T, source, month), version)])
+
+
+async def test_a_key_that_cannot_be_unwrapped_keeps_nobody_elses_from_being_renewed(process: Process) -> None:
+    process.at = DECEMBER
+    await foreign_key(process.store, STRANGERS, 202612)
+    await kept(process, 1)
+    months = {source: HEAD.unpack_from(process.seal(source)[0])[1] for source in ("acme", "zed", STRANGERS)}
+    assert months == {"acme": 202612, "zed": 202612, STRANGERS: 202611}
+    assert await process.open(process.seal("zed"), "zed") == (b"body", b"headers")
+
+
+async def test_a_destroyed_key_has_its_successor_although_another_ones_cannot_be_unwrapped(process: Process) -> None:
+    await destroy_arrivals(process.store, T, STRANGERS, 202611)
+    await foreign_key(process.store, STRANGERS, 202611, 2)
+    await destroy_arrivals(process.store, T, "acme", 202611)
+    await kept(process, 1)
+    assert await process.open(process.seal()) == (b"body", b"headers")
+
+
+async def test_a_key_that_cannot_be_unwrapped_is_logged_with_its_source(
+    process: Process, capsys: pytest.CaptureFixture[str]
+) -> None:
+    process.at = DECEMBER
+    await foreign_key(process.store, "zed", 202612)
+    await kept(process, 1)
+    said = "".join(capsys.readouterr())
+    assert "arrival_key_not_renewed" in said
+    assert "zed" in said
+    assert "acme" not in said
+
+
+async def test_a_process_is_prepared_only_when_every_source_has_a_key_and_asks_again_soon() -> None:
+    process = Process()
+    await foreign_key(process.store, "zed", 202611)
+    await kept(process, 2)
+    assert process.pauses == [AWAY_SECONDS] * 2
+    assert await process.keys.prepared() is False
+    assert await process.open(process.seal()) == (b"body", b"headers")
+    with pytest.raises(Unavailable):
+        process.seal("zed")
+    await destroy_arrivals(process.store, T, "zed", 202611)
+    await kept(process, 1)
+    assert await process.keys.prepared() is True
+    assert await process.open(process.seal("zed"), "zed") == (b"body", b"headers")
