@@ -34,9 +34,8 @@ T = "corridor"
 ONE, TWO = UUID(int=1), UUID(int=2)
 NOVEMBER = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 DECEMBER = datetime(2026, 12, 1, tzinfo=UTC)
-FOREIGN = Wrapping(
-    Secret("YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY="), None
-)  # a key-encryption key that is not ours
+NEW_KEK = Secret("YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY=")  # base64 of 32 bytes
+FOREIGN = Wrapping(NEW_KEK, None)
 
 
 class Keys(MemoryKeys):
@@ -365,3 +364,21 @@ async def test_a_process_is_prepared_only_when_every_source_has_a_key_and_asks_a
     await kept(process, 1)
     assert await process.keys.prepared() is True
     assert await process.open(process.seal("zed"), "zed") == (b"body", b"headers")
+
+
+async def turned(*wrappings: Wrapping) -> list[bool]:
+    """Which of the services with these KEKs come to be prepared, each starting in turn and making what it misses."""
+    store, prepared = MemoryKeys(), []
+    for number, wrapping in enumerate(wrappings):
+        partners = [f"only-{number}", "acme"]
+        keys = ArrivalKeys(store, wrapping, T, partners, now=lambda: NOVEMBER)
+        await keys.renew()
+        prepared.append(await keys.prepared())
+    return prepared
+
+
+async def test_a_kek_is_replaced_when_all_know_the_new_one_before_one_wraps_with_it() -> None:
+    announced, swapped = Wrapping(KEK, NEW_KEK), Wrapping(NEW_KEK, KEK)
+    assert await turned(Wrapping(KEK, None), announced, swapped) == [True] * 3
+    assert await turned(swapped, announced, swapped) == [True] * 3
+    assert await turned(swapped, Wrapping(KEK, None)) == [True, False]
