@@ -17,7 +17,6 @@ CACHE = ROOT / ".cache" / "kafka"
 JVM_FLAGS = (
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
-    "-XX:+UseTransparentHugePages",
     f"-Dlog4j2.configurationFile={DEPLOY / 'log4j2.properties'}",
 )
 OLDEST_JAVA = 17

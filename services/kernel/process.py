@@ -89,7 +89,7 @@ async def _serve(settings: Kernel, build: Build, listening: Sequence[socket.sock
     opened = AsyncExitStack()
     running = await build(opened)
     servers = _started(running, listening, settings)
-    tasks = [_supervised(name, task, stop) for name, task in {**running.tasks, "heap": heap.keep}.items()]
+    tasks = [_supervised(name, task, stop) for name, task in running.tasks.items()]
     await _listening(servers, listening, settings)
     await asyncio.wait({*servers.values(), asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
     if not stop.is_set():
