@@ -27,7 +27,7 @@ def missing(*tools: str) -> list[str]:
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     if absent := missing(*HTTP_TOOLS):
-        pytest.skip(f"needs {', '.join(absent)}")
+        pytest.skip(f"the guide's commands need {', '.join(absent)} on this machine")
     with pytest.MonkeyPatch.context() as patched:
         for name in ("DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS", "PORT_BASE"):
             patched.delenv(name, raising=False)
