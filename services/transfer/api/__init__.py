@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 from pydantic import Field
@@ -91,6 +91,13 @@ def seen_reply(outcome: Outcome) -> Answer:
     return 200, opened_reply(outcome)[1]
 
 
+class Facts(NamedTuple):
+    """What other services own of some wishes; what does not exist is not in it."""
+
+    terms: Mapping[UUID, Terms]
+    people: Mapping[UUID, Person]
+
+
 class Transfers:
     """What the routes need: one object, built in __main__."""
 
@@ -116,10 +123,10 @@ class Transfers:
         self, wishes: Sequence[TransferRequest], keys: Sequence[RequestKey], asked: Meta, principal: Principal
     ) -> list[Item]:
         try:
-            terms, people = await self._facts(wishes, principal)
+            facts = await self._facts(wishes, principal)
         except Problem as away:
             return [Refused(asked, key, away) for key in keys]
-        return [_item(wish, terms, people, key, asked, principal) for wish, key in zip(wishes, keys, strict=True)]
+        return [_item(wish, facts, key, asked, principal) for wish, key in zip(wishes, keys, strict=True)]
 
     async def cancel(
         self, transfer_id: UUID, reason: str, key: RequestKey, asked: Meta, principal: Principal
@@ -161,9 +168,7 @@ class Transfers:
             )
         return rows
 
-    async def _facts(
-        self, wishes: Sequence[TransferRequest], principal: Principal
-    ) -> tuple[Mapping[UUID, Terms], Mapping[UUID, Person]]:
+    async def _facts(self, wishes: Sequence[TransferRequest], principal: Principal) -> Facts:
         """What others own, in one look-up each and before the transaction."""
         persons = {each.sender_id for each in wishes} | {each.receiver_id for each in wishes}
         try:
@@ -171,36 +176,22 @@ class Transfers:
             people = await self._people.people(principal.tenant, sorted(persons))
         except OwnerUnavailable:
             raise unavailable("the owner of the quote or of the profile does not answer") from None
-        return terms, people
+        return Facts(terms, people)
 
 
-def _item(
-    wish: TransferRequest,
-    terms: Mapping[UUID, Terms],
-    people: Mapping[UUID, Person],
-    key: RequestKey,
-    asked: Meta,
-    principal: Principal,
-) -> Item:
+def _item(wish: TransferRequest, facts: Facts, key: RequestKey, asked: Meta, principal: Principal) -> Item:
     try:
-        return _unit(wish, terms, people, key, asked, principal)
+        return _unit(wish, facts, key, asked, principal)
     except Rejected as refusal:
         return Refused(asked, key, refusal)
 
 
-def _unit(
-    wish: TransferRequest,
-    terms: Mapping[UUID, Terms],
-    people: Mapping[UUID, Person],
-    key: RequestKey,
-    asked: Meta,
-    principal: Principal,
-) -> Unit:
+def _unit(wish: TransferRequest, facts: Facts, key: RequestKey, asked: Meta, principal: Principal) -> Unit:
     """The wish with the facts; raises NotFound for what does not exist, as for what belongs to somebody else."""
     transfer_id = key.derive("transfer")
-    if wish.quote_id not in terms:
+    if wish.quote_id not in facts.terms:
         raise QuoteNotFound(wish.quote_id)
-    sender, receiver = people.get(wish.sender_id), people.get(wish.receiver_id)
+    sender, receiver = facts.people.get(wish.sender_id), facts.people.get(wish.receiver_id)
     if sender is None or sender.kind != "sender":
         raise SenderNotFound(wish.sender_id)
     if receiver is None or receiver.kind != "receiver" or receiver.account is None:
@@ -209,7 +200,7 @@ def _unit(
     command = OpenTransfer(
         transfer_id=transfer_id,
         customer_id=principal.subject,
-        terms=terms[wish.quote_id],
+        terms=facts.terms[wish.quote_id],
         sender=_party(sender),
         receiver=_party(receiver),
         route=route,
