@@ -16,6 +16,7 @@ from uuid import UUID
 
 from services.kernel.decider import Again, Ask, Call, Due, Head, Outcome
 from services.kernel.envelope import StoredEvent
+from services.kernel.group_commit import GroupCommit
 from services.kernel.memory import Fault
 from services.kernel.relay import Publisher
 from services.kernel.settings import Secret
@@ -232,3 +233,13 @@ class Bell:
 
 
 _: type[Call] = Bell
+
+
+@asynccontextmanager
+async def committing(commands: GroupCommit) -> AsyncIterator[None]:
+    """With its loop running."""
+    running = asyncio.create_task(commands.run())
+    try:
+        yield
+    finally:
+        running.cancel()

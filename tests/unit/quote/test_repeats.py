@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -23,7 +22,7 @@ from services.quote import handlers
 from services.quote.api import QuoteBatchRequest, QuoteRequest, Quotes, RateAway
 from services.quote.domain import AmountOutsideLimits, Corridors, CorridorUnsupported, RateStale
 from services.quote.ports import RateUnavailable
-from tests.support.fakes import Clock, Ids
+from tests.support.fakes import Clock, Ids, committing
 from tests.unit.quote.samples import AT, CORRIDOR, CUSTOMER_ID, RATE
 
 ANNA = Principal(CUSTOMER_ID, "main", frozenset({"customer"}))
@@ -72,9 +71,8 @@ class Desk:
 @pytest.fixture
 async def desk() -> AsyncIterator[Desk]:
     made = Desk()
-    running = asyncio.create_task(made.commands.run())
-    yield made
-    running.cancel()
+    async with committing(made.commands):
+        yield made
 
 
 def key(text: str = "k", fingerprint: str = "f") -> RequestKey:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -22,7 +21,7 @@ from services.transfer.api import TransferRequest, Transfers
 from services.transfer.domain.commands import QuoteNotFound, Terms
 from services.transfer.domain.states import Deadlines
 from services.transfer.ports import OwnerUnavailable, Person
-from tests.support.fakes import Clock, Ids
+from tests.support.fakes import Clock, Ids, committing
 from tests.unit.transfer.samples import ACCOUNT, CUSTOMER_ID, NAME, QUOTE_ID, RECEIVER_ID, SENDER_ID, TERMS
 
 ANNA = Principal(CUSTOMER_ID, "main", frozenset({"customer"}))
@@ -64,9 +63,8 @@ class Desk:
 @pytest.fixture
 async def desk() -> AsyncIterator[Desk]:
     made = Desk()
-    running = asyncio.create_task(made.commands.run())
-    yield made
-    running.cancel()
+    async with committing(made.commands):
+        yield made
 
 
 def key(text: str = "k") -> RequestKey:
