@@ -115,7 +115,7 @@ class Engine:
         attempts: dict[UUID, tuple[list[Outcome], Write]] = {}  # those whose commit may have happened
         for number in range(1_000_000):
             try:
-                outcomes, write = await self._attempt(intake, attempts)
+                outcomes, write = await self._attempt(intake, attempts, again=number > 0)
             except (Conflict, Unavailable) as trouble:
                 self._retried(type(trouble).__name__)
                 if time.monotonic() - started > RETRY_SECONDS:
@@ -129,20 +129,26 @@ class Engine:
         raise AssertionError("unreachable")
 
     async def _attempt(
-        self, intake: Intake, attempts: dict[UUID, tuple[list[Outcome], Write]]
+        self, intake: Intake, attempts: dict[UUID, tuple[list[Outcome], Write]], *, again: bool
     ) -> tuple[list[Outcome], Write]:
+        """The first attempt locks nothing unless it must: its write finds out. Whoever comes again has met somebody."""
         wanted = intake.wanted()
         wanted.events = tuple(attempts)
-        async with self.store.transaction() as transaction:
+        async with self.store.transaction(locking=again or wanted.needs_locks) as transaction:
             known = await transaction.read(wanted)
             if known.committed:
                 return attempts[known.committed]
             batch = Batch(self, known, await self._fold_anew(transaction, known))
             outcomes = intake.decide(known, batch.decide, batch.write)
             write = batch.finished()
-            await transaction.write(write)
             if batch.first_event:
                 attempts[batch.first_event] = (outcomes, write)  # from here on its commit may happen, heard of or not
+            try:
+                await transaction.write(write)
+            except Conflict:  # this one will not
+                if batch.first_event:
+                    del attempts[batch.first_event]
+                raise
         return outcomes, write
 
     async def _fold_anew(self, transaction: Transaction, known: Known) -> dict[UUID, Any]:

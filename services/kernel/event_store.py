@@ -6,8 +6,9 @@ What is read is in reads.py, what is written in parts.py, what waits for the rel
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 from uuid import UUID
 
@@ -34,6 +35,7 @@ from services.kernel.store import (
     Write,
 )
 
+ONE_SESSION = "SELECT pg_advisory_lock($1)"  # held until the server has seen the session end
 LOCK_STREAMS = "SELECT 1 FROM stream_state WHERE stream_id = ANY($1) ORDER BY stream_id FOR NO KEY UPDATE"
 LOCK_EFFECTS = "SELECT effect_id, fence FROM side_effect WHERE effect_id = ANY($1) ORDER BY effect_id FOR UPDATE"
 LOCK_ACCOUNTS = "SELECT 1 FROM balance WHERE account_id = ANY($1) ORDER BY account_id FOR NO KEY UPDATE"
@@ -122,24 +124,30 @@ def translated(error: BaseException) -> Exception | None:
 class PostgresTransaction:
     """The one transaction of a lane; see store.Transaction."""
 
-    def __init__(self, session: PostgresStore, connection: asyncpg.Connection[Any]) -> None:
+    def __init__(self, session: PostgresStore, connection: asyncpg.Connection[Any], *, locking: bool) -> None:
         self._session = session
         self._connection = connection
+        self._locking = locking
 
     async def read(self, wanted: Wanted) -> Known:
-        """Locks first, in id order, in a statement of its own: the read needs a newer snapshot than the locks."""
+        """What the batch wants to know, as of one snapshot; of a locking transaction behind its locks."""
+        effects = await self._lock(wanted) if self._locking else []
+        sql, arguments = read_statement(wanted)
+        known = known_from(await self._connection.fetch(sql, *arguments))
+        known.effects = {row[0]: row[1] for row in effects}
+        if wanted.accounts and self._session.read_accounts:
+            known.accounts = await self._session.read_accounts(self._connection, sorted(wanted.accounts))
+        return known
+
+    async def _lock(self, wanted: Wanted) -> Sequence[Any]:
+        """All in id order, in statements of their own: the read needs a newer snapshot than the locks."""
         connection = self._connection
         if wanted.streams:
             await connection.fetch(LOCK_STREAMS, sorted(wanted.streams))
         effects = await connection.fetch(LOCK_EFFECTS, sorted(wanted.effects)) if wanted.effects else []
         if wanted.accounts:
             await connection.fetch(LOCK_ACCOUNTS, sorted(wanted.accounts))
-        sql, arguments = read_statement(wanted)
-        known = known_from(await connection.fetch(sql, *arguments))
-        known.effects = {row[0]: row[1] for row in effects}
-        if wanted.accounts and self._session.read_accounts:
-            known.accounts = await self._session.read_accounts(connection, sorted(wanted.accounts))
-        return known
+        return effects
 
     async def events(self, stream_id: UUID) -> Sequence[tuple[str, bytes]]:
         """(event type, data) of a stream in order."""
@@ -170,6 +178,7 @@ class PostgresStore:
         self._parts = {part.name: part for part in (*PARTS, *parts)}
         self._statements: dict[frozenset[str], Statement] = {}
         self._mutex = asyncio.Lock()
+        self._lane = secrets.randbits(63)
         self._heads: Loader[UUID, StoredHead] = Loader(self._query_heads)
         self.read_accounts = read_accounts
 
@@ -183,13 +192,13 @@ class PostgresStore:
         return found
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[PostgresTransaction]:
+    async def transaction(self, *, locking: bool = True) -> AsyncIterator[PostgresTransaction]:
         """One at a time; every error leaves as a word of the port, or as it is when it is not the database's."""
         async with self._mutex:
             try:
                 connection = await self._ready()
-                async with connection.transaction():
-                    yield PostgresTransaction(self, connection)
+                async with connection.transaction() if locking else nullcontext():
+                    yield PostgresTransaction(self, connection, locking=locking)
             except BaseException as error:
                 known = translated(error)
                 if not isinstance(known, Conflict | Fenced | ContentRefused):
@@ -199,8 +208,10 @@ class PostgresStore:
                 raise known from error
 
     async def _ready(self) -> asyncpg.Connection[Any]:
+        """The connection; a new one is ours only when its predecessor has ended, with whatever was still on its way."""
         if self._connection is None or self._connection.is_closed():
             self._connection = await self._connect()
+            await self._connection.fetch(ONE_SESSION, self._lane)
         return self._connection
 
     async def drop(self) -> None:

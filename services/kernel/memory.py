@@ -109,9 +109,9 @@ class MemoryStore:
         self.queries: dict[str, Callable[..., Sequence[Any]]] = {}
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[MemoryTransaction]:
+    async def transaction(self, *, locking: bool = True) -> AsyncIterator[MemoryTransaction]:
         """Commits at the end of the block."""
-        transaction = MemoryTransaction(self)
+        transaction = MemoryTransaction(self, locking=locking)
         try:
             yield transaction
             await transaction.commit()
@@ -193,14 +193,20 @@ class MemoryStore:
 class MemoryTransaction:
     """See store.Transaction."""
 
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: MemoryStore, *, locking: bool) -> None:
         self._store = store
+        self._locking = locking
         self._held: list[asyncio.Lock] = []
         self._write: Write | None = None
 
     async def read(self, wanted: Wanted) -> Known:
         """Lock what exists in id order, then look."""
         await self._store.reached("read")
+        if self._locking:
+            await self._lock_all(wanted)
+        return self._known(wanted)
+
+    async def _lock_all(self, wanted: Wanted) -> None:
         tables = self._store.tables
         for stream_id in sorted(wanted.streams & tables.heads.keys()):
             await self._lock(stream_id)
@@ -208,7 +214,6 @@ class MemoryTransaction:
             await self._lock(effect_id)
         for account in sorted(wanted.accounts):
             await self._lock(account)
-        return self._known(wanted)
 
     def _known(self, wanted: Wanted) -> Known:
         tables = self._store.tables
@@ -397,6 +402,7 @@ class MemoryOutbox:
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
+        self._acknowledged: list[int] = []
 
     async def lead(self) -> bool:
         """Whether this connection holds the lock now."""
@@ -407,17 +413,23 @@ class MemoryOutbox:
 
     async def take(self, limit: int) -> list[StoredEvent]:
         """The first `limit` events by global sequence whose streams are not stuck."""
+        await self._delete()
         await self._ours("take")
         outbox, events = self._store.tables.outbox, self._store.tables.events
         stuck = {events[sequence - 1].stream_id for sequence, why in outbox.items() if why}
         waiting = (events[sequence - 1] for sequence in sorted(outbox))
         return [each for each in waiting if each.stream_id not in stuck][:limit]
 
-    async def delete(self, sequences: Sequence[int]) -> None:
-        """They are acknowledged."""
-        await self._ours("delete")
-        for sequence in sequences:
+    def acknowledged(self, sequences: Sequence[int]) -> None:
+        """The next take deletes them."""
+        self._acknowledged.extend(sequences)
+
+    async def _delete(self) -> None:
+        if self._acknowledged:
+            await self._ours("delete")
+        for sequence in self._acknowledged:
             self._store.tables.outbox.pop(sequence, None)
+        self._acknowledged.clear()
 
     async def stuck(self, sequences: Sequence[int]) -> None:
         """Their streams are left out from now on."""

@@ -48,6 +48,11 @@ class Wanted:
     cursors: set[tuple[str, UUID]] = field(default_factory=set)  # source topic, stream
     events: tuple[UUID, ...] = ()  # of earlier attempts: is one of them there, the attempt was committed
 
+    @property
+    def needs_locks(self) -> bool:
+        """A decision hangs on rows that the write may leave as they are: a lease that goes on, an account's balance."""
+        return bool(self.effects or self.accounts)
+
 
 @value
 class StoredHead:
@@ -145,10 +150,14 @@ class Write:
 
 
 class Transaction(Protocol):
-    """One transaction: read (which locks), then write, then the commit at the end of the block."""
+    """One transaction: read, then write, then the commit at the end of the block.
+
+    A locking one locks what the read wants. The other locks nothing and has committed when the write returns: every row
+    that it moves is still as it was read, or the write is a Conflict.
+    """
 
     async def read(self, wanted: Wanted) -> Known:
-        """Lock what exists in id order, then read all that is wanted and the store's time."""
+        """Lock what exists in id order (if it locks), then read all that is wanted and the store's time."""
 
     async def events(self, stream_id: UUID) -> Sequence[tuple[str, bytes]]:
         """(event type, data) of a stream in order, to fold it anew."""
@@ -160,7 +169,7 @@ class Transaction(Protocol):
 class Store(Protocol):
     """Where a service keeps its events. One instance serves one lane: it has one transaction at a time."""
 
-    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+    def transaction(self, *, locking: bool = True) -> AbstractAsyncContextManager[Transaction]:
         """Commits at the end of the block. Raises Unavailable when the fate of the commit is unknown."""
 
     async def heads(self, streams: Sequence[UUID]) -> dict[UUID, StoredHead]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -116,13 +117,36 @@ async def until(holds: Callable[[], Awaitable[object]], seconds: float = DEADLIN
 class Cut(Enum):
     """Where the proxy cuts."""
 
-    BEFORE = auto()  # the COMMIT never reaches the server
+    BEFORE = auto()  # the commit never reaches the server
     AFTER = auto()  # the server has committed; its answer is dropped
-    LATE = auto()  # the client is cut at once, the server gets the COMMIT when `release` is set
+    LATE = auto()  # the client is cut at once, the server gets the commit when `release` is set
+
+
+class Commits:
+    """Which of a client's messages commit: each is one chunk, as asyncpg sends them."""
+
+    _PREPARED = re.compile(rb"(__asyncpg_stmt_[0-9a-f]+__)\x00WITH .*corridor_raise", re.DOTALL)
+    _BOUND = re.compile(rb"B.{4}\x00(__asyncpg_stmt_[0-9a-f]+__)\x00", re.DOTALL)
+
+    def __init__(self) -> None:
+        self._writes: set[bytes] = set()
+        self._inside = False  # a transaction that will have its COMMIT
+
+    def seen_in(self, chunk: bytes) -> bool:
+        """Whether this one does."""
+        self._writes.update(self._PREPARED.findall(chunk))
+        bound = self._BOUND.match(chunk)
+        found = b"COMMIT;" in chunk or (bound is not None and bound[1] in self._writes and not self._inside)
+        if b"BEGIN;" in chunk:
+            self._inside = True
+        elif b"COMMIT;" in chunk or b"ROLLBACK;" in chunk:
+            self._inside = False
+        return found
 
 
 class CommitProxy:
-    """Between asyncpg and PostgreSQL. `plan` names what happens to the next COMMITs."""
+    """Between asyncpg and PostgreSQL. `plan` names what happens to the next commits: the COMMIT of a transaction, and
+    the write that is one of its own."""
 
     def __init__(self, dsn: str) -> None:
         self._to = urlsplit(dsn)
@@ -151,9 +175,10 @@ class CommitProxy:
         up_reader, up_writer = await asyncio.open_connection(self._to.hostname, self._to.port)
         down = asyncio.create_task(_pump(up_reader, writer))
         self._tasks.add(down)
+        commits = Commits()
         try:
             while chunk := await reader.read(65536):
-                if b"COMMIT;" in chunk and self.plan:
+                if commits.seen_in(chunk) and self.plan:
                     down.cancel()
                     await self._cut(self.plan.pop(0), chunk, writer, up_reader, up_writer)
                     return

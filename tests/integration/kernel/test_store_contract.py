@@ -178,6 +178,25 @@ async def test_a_read_waits_for_whoever_holds_the_stream(backend: Backend) -> No
     assert (await theirs).streams[one].version == 2
 
 
+async def test_without_locks_a_write_finds_that_what_it_read_has_moved(backend: Backend) -> None:
+    first, second, one = backend.lane(), backend.lane(), uuid4()
+    await put(first, new_streams=[new_stream(one)])
+    with pytest.raises(Conflict):  # noqa: PT012
+        async with first.transaction(locking=False) as ours:
+            assert (await ours.read(Wanted(streams={one}))).streams[one].version == 1
+            await asyncio.wait_for(put(second, moved_streams=[moved_stream(one, 1, 2)]), 10)
+            await ours.write(Write(TOPIC, {"moved_streams": [moved_stream(one, 1, 3)]}))
+    assert (await first.heads([one]))[one].version == 2
+
+
+async def test_without_locks_nobody_waits_for_whoever_only_reads(backend: Backend) -> None:
+    first, second, one = backend.lane(), backend.lane(), uuid4()
+    await put(first, new_streams=[new_stream(one)])
+    async with first.transaction(locking=False) as ours:
+        await ours.read(Wanted(streams={one}))
+        assert (await asyncio.wait_for(look(second, streams={one}), 10)).streams[one].version == 1
+
+
 @pytest.mark.parametrize("part", ["claims", "requests"])
 async def test_a_key_that_is_there_is_a_conflict(backend: Backend, part: str) -> None:
     store = backend.lane()
@@ -323,7 +342,7 @@ async def test_the_outbox_has_one_leader_and_keeps_what_is_not_acknowledged(back
     ]  # fmt: skip
     assert 2 <= len(await leader.take(2)) <= 3  # PostgreSQL takes whole batches
     await leader.take(10)
-    await leader.delete([taken[0].global_seq])
+    leader.acknowledged([taken[0].global_seq])
     assert await leader.take(10) == taken[1:]
     await backend.close(leader)
     await _until_leads(standby)

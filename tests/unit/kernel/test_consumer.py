@@ -439,12 +439,12 @@ async def test_a_store_that_is_away_makes_no_suspect() -> None:
     member = await world.consumer()
     original, failures = world.mirror.transaction, 0
 
-    def locked() -> Any:
+    def locked(**options: Any) -> Any:
         nonlocal failures
         failures += 1
         if failures <= 8:
             raise _away()
-        return original()
+        return original(**options)
 
     world.mirror.transaction = locked  # type: ignore[method-assign]
     member.engine._pause = _give_up
@@ -493,8 +493,8 @@ def watched(store: MemoryStore) -> list[set[tuple[str, UUID]]]:
     transaction = store.transaction
 
     @asynccontextmanager
-    async def watching() -> Any:
-        async with transaction() as inside:
+    async def watching(**options: Any) -> Any:
+        async with transaction(**options) as inside:
             read = inside.read
 
             async def noting(wanted: Any) -> Any:
