@@ -18,6 +18,7 @@ import uvloop
 from starlette.types import ASGIApp
 
 from services.kernel import heap, telemetry, tracing
+from services.kernel.corked import CorkedHttp
 from services.kernel.health import Health
 from services.kernel.settings import Kernel
 from services.kernel.watchdog import Watchdog
@@ -109,7 +110,7 @@ def _config(app: ASGIApp, settings: Kernel) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="none",
-        http="httptools",
+        http=CorkedHttp,
         ws="none",
         lifespan="off",
         log_config=None,

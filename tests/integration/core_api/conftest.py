@@ -16,6 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.core_api.__main__ import Settings, add_user, build
+from services.kernel.corked import CorkedHttp
 from services.kernel.process import bind
 from services.kernel.settings import load
 from services.kernel.tokens import Principal, ServiceToken, ServiceTokens, Tokens
@@ -63,7 +64,7 @@ async def served(app: ASGIApp) -> AsyncIterator[str]:
     """`app` under uvicorn on a free port."""
     listening = bind("127.0.0.1", 0)
     config = uvicorn.Config(
-        app, loop="none", http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,
+        app, loop="none", http=CorkedHttp, ws="none", lifespan="off", log_config=None, access_log=False,
         server_header=False, proxy_headers=False, timeout_graceful_shutdown=1,
     )  # fmt: skip
     server = uvicorn.Server(config)

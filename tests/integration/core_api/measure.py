@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from services.core_api.adapters import proxy
 from services.core_api.adapters.proxy import Door, Proxy, targets
 from services.core_api.adapters.upstream import Upstream
+from services.kernel.corked import CorkedHttp
 from services.kernel.edge import Edge
 from services.kernel.process import bind
 
@@ -86,7 +87,7 @@ def serve(app: ASGIApp, ready: Any) -> None:
     listening = bind("127.0.0.1", 0)
     ready.put(listening.getsockname()[1])
     config = uvicorn.Config(
-        app, loop="none", http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,
+        app, loop="none", http=CorkedHttp, ws="none", lifespan="off", log_config=None, access_log=False,
         server_header=False, proxy_headers=False,
     )  # fmt: skip
     asyncio.Runner(loop_factory=uvloop.new_event_loop).run(uvicorn.Server(config).serve(sockets=[listening]))
