@@ -89,7 +89,7 @@ PARTS: tuple[Part, ...] = (
         ),
         """INSERT INTO account (account_id, currency, class, protected, opened_at)
            SELECT account_id, currency, class, protected, opened_at
-           FROM {rows} ORDER BY account_id ON CONFLICT (account_id) DO NOTHING RETURNING 1""",
+           FROM {rows} ORDER BY account_id ON CONFLICT (account_id) DO NOTHING""",
         None,
         opened,
     ),
@@ -100,8 +100,8 @@ PARTS: tuple[Part, ...] = (
             ("caused_at", "timestamptz"), ("posted_at", "timestamptz"),
         ),
         """INSERT INTO entry (entry_id, cause_id, kind, transfer_id, caused_at, posted_at)
-           SELECT entry_id, cause_id, kind, transfer_id, caused_at, posted_at FROM {rows} ORDER BY entry_id
-           RETURNING 1""",
+           SELECT entry_id, cause_id, kind, transfer_id, caused_at, posted_at FROM {rows}""",
+        None,
     ),
     Part(
         "posting",
@@ -110,8 +110,8 @@ PARTS: tuple[Part, ...] = (
             ("amount_minor", "bigint"),
         ),
         """INSERT INTO posting (entry_id, line, account_id, currency, side, amount_minor)
-           SELECT entry_id, line, account_id, currency, side, amount_minor FROM {rows} ORDER BY entry_id, line
-           RETURNING 1""",
+           SELECT entry_id, line, account_id, currency, side, amount_minor FROM {rows}""",
+        None,
     ),
     Part(
         "balance",
@@ -124,8 +124,7 @@ PARTS: tuple[Part, ...] = (
            FROM {rows} ORDER BY account_id
            ON CONFLICT (account_id) DO UPDATE
              SET debit_minor = balance.debit_minor + excluded.debit_minor,
-                 credit_minor = balance.credit_minor + excluded.credit_minor
-           RETURNING 1""",
+                 credit_minor = balance.credit_minor + excluded.credit_minor""",
         None,
         moved,
     ),

@@ -1,12 +1,11 @@
 """The write: one data-modifying statement put together from named parts, of which only those with rows take part.
 
-Each part is sorted by its key and must touch as many rows as it was given; else the statement raises and nothing is
-written.
+All of it or nothing: an insert fails when it cannot insert a row, any other part is counted and must touch as many rows
+as it was given. Parts on whose keys batches may meet are sorted by them, so that none waits for another in a circle.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +15,12 @@ from services.kernel.store import Row, Write
 
 @dataclass(frozen=True)
 class Part:
-    """One named part of the write. `{rows}` in its SQL is the unnest of its columns, with `ord` as the last column."""
+    """One named part of the write. `{rows}` in its SQL is `r`, the table of its columns, in the order of the rows."""
 
     name: str
     columns: tuple[tuple[str, str], ...]  # column, array element type
     sql: str
-    state: str | None = "CR001"  # raised when it touches fewer rows than it was given; None: it may
+    state: str | None = "CR001"  # raised when it touches fewer rows than it was given; None: it may, or it cannot
     fold: Callable[[Sequence[Row]], Sequence[Row]] | None = None  # many rows of a batch into one for each key
 
 
@@ -50,9 +49,8 @@ PARTS: tuple[Part, ...] = (
         ),
         """INSERT INTO stream_state (stream_id, tenant, category, record_key, version, hash, stage, state, fold)
            SELECT stream_id, tenant, category, record_key, version, hash, stage, state, fold
-           FROM {rows}
-           ORDER BY stream_id
-           RETURNING 1""",
+           FROM {rows}""",
+        None,
     ),
     Part(
         "moved_streams",
@@ -94,8 +92,8 @@ PARTS: tuple[Part, ...] = (
            SELECT stream_id, version, event_id, event_type, schema_version, record_key,
                   data, meta, occurred_at, prev_hash, hash
            FROM {rows}
-           ORDER BY ord
            RETURNING global_seq""",
+        None,
     ),
     Part(
         "cursors",
@@ -127,8 +125,7 @@ PARTS: tuple[Part, ...] = (
            SELECT arrival_id, tenant, source, transport, body, headers, verdict, reference, content
            FROM {rows}
            ORDER BY arrival_id
-           ON CONFLICT DO NOTHING
-           RETURNING 1""",
+           ON CONFLICT DO NOTHING""",
         None,
     ),
     Part(
@@ -142,9 +139,7 @@ PARTS: tuple[Part, ...] = (
            SELECT consumer, topic, partition, position, stream_id, version, event_type,
                   error, fingerprint, key, headers, value
            FROM {rows}
-           ORDER BY ord
-           ON CONFLICT DO NOTHING
-           RETURNING 1""",
+           ON CONFLICT DO NOTHING""",
         None,
     ),
     Part(
@@ -156,9 +151,8 @@ PARTS: tuple[Part, ...] = (
         """INSERT INTO side_effect (effect_id, stream_id, kind, name, due_at, category, tenant,
                                     correlation_id, traceparent)
            SELECT effect_id, stream_id, kind, name, due_at, category, tenant, correlation_id, traceparent
-           FROM {rows}
-           ORDER BY effect_id
-           RETURNING 1""",
+           FROM {rows}""",
+        None,
     ),
     Part(
         "effects_done",
@@ -183,8 +177,6 @@ OUTBOX = """outbox AS (
     SELECT min(global_seq), {topic}::text, array_agg(global_seq ORDER BY global_seq) FROM events
     RETURNING 1)"""
 
-_HOLE = re.compile(r"\{([a-z_]+)\}")
-
 
 class Statement:
     """A statement put together for one set of parts, with its parameters in order."""
@@ -203,10 +195,8 @@ class Statement:
         return f"${self._number}"
 
     def _body(self, part: Part) -> str:
-        numbers = {name: f"{self._next()}::{kind}[]" for name, kind in part.columns}
-        names = ", ".join(numbers)
-        rows = f"unnest({', '.join(numbers.values())}) WITH ORDINALITY AS r({names}, ord)"
-        return _HOLE.sub(lambda hole: rows if hole[1] == "rows" else numbers[hole[1]], part.sql)
+        columns = ", ".join(f"unnest({self._next()}::{kind}[]) AS {name}" for name, kind in part.columns)
+        return part.sql.replace("{rows}", f"(SELECT {columns}) AS r")
 
     def _check(self, part: Part) -> str:
         count = f"(SELECT count(*) FROM {part.name})"  # noqa: S608 - a part's name is a constant of ours
