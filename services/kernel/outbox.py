@@ -18,13 +18,16 @@ class PostgresOutbox:
     """The outbox of one service. The connection ends itself when its leader hangs (`idle_session_timeout`)."""
 
     LEAD = "SELECT pg_try_advisory_lock(hashtextextended('corridor relay ' || current_schema(), 0))"
-    # whole rows until the limit is reached; each event is found by its key, not by a walk along the event index
+    # whole rows until the limit is reached; each event is found by its key, not by a walk along the event index.
+    # What `gone` deletes is still seen by the rest of the statement.
     TAKE = """
-        WITH taken AS (
+        WITH gone AS (DELETE FROM outbox WHERE first_seq = ANY($3::bigint[])),
+        taken AS (
             SELECT first_seq, topic, seqs
             FROM (SELECT first_seq, topic, seqs,
                          sum(cardinality(seqs)) OVER (ORDER BY first_seq) - cardinality(seqs) AS before
-                  FROM (SELECT first_seq, topic, seqs FROM outbox ORDER BY first_seq LIMIT $2) o) counted
+                  FROM (SELECT first_seq, topic, seqs FROM outbox
+                        WHERE first_seq <> ALL($3::bigint[]) ORDER BY first_seq LIMIT $2) o) counted
             WHERE before < $1)
         SELECT s.global_seq, t.topic, e.stream_id, e.version, e.event_id, e.event_type, e.schema_version, e.record_key,
                e.data, e.meta, e.occurred_at, e.recorded_at, e.prev_hash, e.hash, t.first_seq
@@ -32,7 +35,6 @@ class PostgresOutbox:
         CROSS JOIN LATERAL unnest(t.seqs) AS s(global_seq)
         CROSS JOIN LATERAL (SELECT * FROM event WHERE event.global_seq = s.global_seq) e
         ORDER BY s.global_seq"""
-    DELETE = "DELETE FROM outbox WHERE first_seq = ANY($1)"
     SHORTEN = "UPDATE outbox SET seqs = $2 WHERE first_seq = $1"
     STUCK = """
         INSERT INTO outbox_stuck (global_seq, topic) SELECT * FROM unnest($1::bigint[], $2::text[])
@@ -44,7 +46,7 @@ class PostgresOutbox:
         self._connection: asyncpg.Connection[Any] | None = None
         self._stuck_streams: set[UUID] = set()
         self._taken: dict[int, StoredEvent] = {}  # by global sequence
-        self._rows: dict[int, set[int]] = {}  # first_seq -> the sequences of that row
+        self._rows: dict[int, list[int]] = {}  # first_seq -> the sequences of that row, which were taken
         self._settled: set[int] = set()  # acknowledged or stuck, of what was taken
 
     async def lead(self) -> bool:
@@ -71,17 +73,16 @@ class PostgresOutbox:
     async def take(self, limit: int) -> list[StoredEvent]:
         """Whole batches, up to the first that passes `limit` events, in the order of their global sequence."""
         while True:
-            rows = await self._held().fetch(self.TAKE, limit, ROWS_MAX)
-            self._remember(rows)
+            gone = await self._settle()
+            self._remember(await self._held().fetch(self.TAKE, limit, ROWS_MAX, gone))
             behind = [seq for seq, event in self._taken.items() if event.stream_id in self._stuck_streams]
             if not behind:
                 return list(self._taken.values())
             await self.stuck(behind)
-            await self._settle(behind)
 
-    async def delete(self, sequences: Sequence[int]) -> None:
-        """They are acknowledged."""
-        await self._settle(sequences)
+    def acknowledged(self, sequences: Sequence[int]) -> None:
+        """The next take deletes them; should the process end before, they are sent again."""
+        self._settled.update(sequences)
 
     async def stuck(self, sequences: Sequence[int]) -> None:
         """They wait for a person, and so will all that follows in their streams."""
@@ -95,17 +96,18 @@ class PostgresOutbox:
         for *fields, first_seq in rows:
             event = StoredEvent(*fields)
             self._taken[event.global_seq] = event
-            self._rows.setdefault(first_seq, set()).add(event.global_seq)
+            self._rows.setdefault(first_seq, []).append(event.global_seq)
 
-    async def _settle(self, sequences: Sequence[int]) -> None:
-        """Delete the rows of which nothing is left, shorten the others."""
-        self._settled.update(sequences)
-        left = {first: row - self._settled for first, row in self._rows.items()}
-        for first, rest in left.items():
-            if rest and rest != self._rows[first]:
-                await self._held().execute(self.SHORTEN, first, sorted(rest))
-        await self._held().execute(self.DELETE, [first for first, rest in left.items() if not rest])
-        self._rows = {first: rest for first, rest in left.items() if rest}
+    async def _settle(self) -> list[int]:
+        """Shorten the rows of which something is left; the others, which can go."""
+        gone = []
+        for first, row in self._rows.items():
+            rest = [seq for seq in row if seq not in self._settled]
+            if not rest:
+                gone.append(first)
+            elif rest != row:
+                await self._held().execute(self.SHORTEN, first, rest)
+        return gone
 
     def _held(self) -> asyncpg.Connection[Any]:
         assert self._connection is not None, "lead first"

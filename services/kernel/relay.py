@@ -1,6 +1,7 @@
 """The relay: outbox -> Kafka. One leader per service, no cursor: what is still in the outbox has not been acknowledged.
 
-All acknowledged: delete all. Anything else: the process exits and is started again. A repeat is possible, a gap is not.
+All acknowledged: the next take deletes all, in the same round trip. Anything else: the process exits and is started
+again. A repeat is possible, a gap is not.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ class Outbox(Protocol):
         """Whether this connection holds the service's relay lock now. Raises Unavailable."""
 
     async def take(self, limit: int) -> list[StoredEvent]:
-        """The first events still in the outbox, in store order, without streams that are stuck."""
+        """Delete what was acknowledged; the first events of the rest, in store order, no stream that is stuck."""
 
-    async def delete(self, sequences: Sequence[int]) -> None:
-        """They are acknowledged."""
+    def acknowledged(self, sequences: Sequence[int]) -> None:
+        """Of the last take; the next one deletes them."""
 
     async def stuck(self, sequences: Sequence[int]) -> None:
         """They can never be sent: their streams wait for a person, the others go on."""
@@ -94,7 +95,7 @@ class Relay:
         never = set(await asyncio.wait_for(self._publisher.publish(events), SEND_SECONDS_MAX))
         if never:
             await self._outbox.stuck(sorted(never))
-        await self._outbox.delete([event.global_seq for event in events if event.global_seq not in never])
+        self._outbox.acknowledged([event.global_seq for event in events if event.global_seq not in never])
         self._published(len(events) - len(never))
         return len(events)
 

@@ -55,6 +55,24 @@ async def test_a_commit_that_comes_late_with_an_earlier_sequence_is_still_relaye
     await postgres.close(outbox)
 
 
+async def test_what_is_acknowledged_goes_in_the_statement_that_takes_the_next(postgres: Postgres) -> None:
+    engine, one, bus, outbox = postgres.engine(), uuid4(), MemoryBus("/corridor/jar", 1), postgres.outbox()
+    await outbox.lead()
+    assert await outbox.take(1) == []  # asyncpg asks for the types once
+    assert outbox._connection is not None
+    statements: list[str] = []
+    outbox._connection.add_query_logger(lambda query: statements.append(query.query))
+    for number in range(3):
+        await engine.run(Units([ask(one, Add(number))]))
+        assert await Relay(outbox, bus).step() == 1
+        assert await postgres.count("outbox") == 1, "the one that was just acknowledged"
+    assert await Relay(outbox, bus).step() == 0
+    assert await postgres.count("outbox") == 0
+    assert statements == [outbox.TAKE] * 4
+    assert sent(bus) == [(one, 1), (one, 2), (one, 3)]
+    await postgres.close(outbox)
+
+
 async def test_when_the_leaders_connection_is_cut_the_second_leads_and_nothing_is_missing(
     postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,8 +111,9 @@ async def test_a_leader_that_hangs_loses_the_lock_and_its_late_delete_fails(post
     standby = postgres.outbox()
     assert not await standby.lead()
     await until(standby.lead)
+    hanging.acknowledged([each.global_seq for each in taken])
     with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)):
-        await hanging.delete([each.global_seq for each in taken])
+        await hanging.take(10)
     assert await standby.take(10) == taken
     await postgres.close(standby)
 
