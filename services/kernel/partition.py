@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from struct import unpack_from
 
 _MASK = 0xFFFFFFFF
 _M = 0x5BD1E995
@@ -11,10 +12,10 @@ _M = 0x5BD1E995
 def murmur2(data: bytes) -> int:
     """The 32-bit hash of Kafka's default partitioner (seed 0x9747b28c), unsigned."""
     length = len(data)
-    h = (0x9747B28C ^ length) & _MASK
-    for at in range(0, length - 3, 4):
-        k = int.from_bytes(data[at : at + 4], "little") * _M & _MASK
-        h = (h * _M & _MASK) ^ ((k ^ k >> 24) * _M & _MASK)
+    h = 0x9747B28C ^ length
+    for word in unpack_from(f"<{length >> 2}I", data):
+        k = word * _M & _MASK
+        h = (h * _M ^ (k ^ k >> 24) * _M) & _MASK
     tail = data[length & ~3 :]
     if tail:
         h = (h ^ int.from_bytes(tail, "little")) * _M & _MASK
