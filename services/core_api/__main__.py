@@ -34,18 +34,13 @@ from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, Secret, Var, is_key_32, load_or_exit
 from services.kernel.store import Unavailable
 from services.kernel.tokens import ServiceTokens, Tokens
+from services.kernel.upstream import is_address
 from services.kernel.vault import Vault
 from services.kernel.vault_keys import PostgresKeys
 
 VAULT_CONNECTIONS_MAX = 2
 EXIT_REFUSED, EXIT_USAGE = 1, 2
 ROLES = ("customer", "operator", "admin")
-
-
-def is_address(url: str) -> str | None:
-    """http://host:port of a service of ours: without a path, since the path is the caller's."""
-    scheme, _, rest = url.partition("://")
-    return None if scheme == "http" and rest.strip("/") and "/" not in rest.rstrip("/") else "must be http://host:port"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Annotated
 
-import aiohttp
-
 from contracts import topics
 from contracts.upcasts import UPCASTS
 from services.kernel import process
@@ -17,6 +15,7 @@ from services.kernel.http import create_app
 from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, Var, load_or_exit
 from services.kernel.tokens import ServiceToken, ServiceTokens, Tokens
+from services.kernel.upstream import Upstream, is_address
 from services.transfer import api, handlers
 from services.transfer.adapters.owners import Owner
 from services.transfer.api.facts import OwnedPeople, OwnedQuotes
@@ -28,8 +27,8 @@ from services.transfer.projections import profiles, quote_terms
 class Settings(Kernel):
     """What this service needs beside the kernel's."""
 
-    quote_url: Annotated[str, Var("QUOTE_URL")]
-    core_url: Annotated[str, Var("CORE_URL")]
+    quote_url: Annotated[str, Var("QUOTE_URL", check=is_address)]
+    core_url: Annotated[str, Var("CORE_URL", check=is_address)]
     payout_overdue_seconds: Annotated[int, Var("PAYOUT_OVERDUE_SECONDS", at_least=1)] = 600
     review_seconds: Annotated[int, Var("PAYOUT_REVIEW_SECONDS", at_least=1)] = 4 * 3600
     late_funding_seconds: Annotated[int, Var("LATE_FUNDING_SECONDS", at_least=1)] = 86_400
@@ -61,10 +60,12 @@ def main() -> None:
         runtime = Runtime(service(deadlines), settings)
         opened.push_async_callback(runtime.close)
         tokens = Tokens.from_settings(settings)
-        session = await opened.enter_async_context(aiohttp.ClientSession())
+        quote, core = Upstream(settings.quote_url), Upstream(settings.core_url)
+        for each in (quote, core):
+            opened.callback(each.close)
         token = ServiceToken(ServiceTokens.from_settings(settings), settings.service, settings.tenant)
-        quotes = OwnedQuotes(runtime.reads, Owner(session, f"{settings.quote_url}/internal/quotes/terms", token))
-        people = OwnedPeople(runtime.reads, Owner(session, f"{settings.core_url}/internal/profiles", token))
+        quotes = OwnedQuotes(runtime.reads, Owner(quote, "/internal/quotes/terms", token))
+        people = OwnedPeople(runtime.reads, Owner(core, "/internal/profiles", token))
         transfers = api.Transfers(runtime.commands, runtime.engine("heads"), quotes, people)
         health = runtime.health()
         app = create_app(settings, [api.routes(transfers, tokens)], health)

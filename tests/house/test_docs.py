@@ -127,7 +127,7 @@ def test_planted_faults_are_found() -> None:
         "README.md: no docs/nowhere.md",
         "README.md: no heading docs/states.md#no-such-state",
     ]
-    paths = "`services/kernel/engine.py` `adapters/upstream.py` `contracts/*/examples/` `services/nobody.py` `nowhere/`"
+    paths = "`services/kernel/engine.py` `adapters/proxy.py` `contracts/*/examples/` `services/nobody.py` `nowhere/`"
     assert list(missing_paths(paths)) == ["services/nobody.py", "nowhere/"]
     here = "tests/house/test_docs.py::test_the_readme_is_short tests/house/test_docs.py::test_of_nothing"
     assert list(missing_tests(here)) == ["tests/house/test_docs.py::test_of_nothing"]

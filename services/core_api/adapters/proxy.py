@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.core_api.adapters.upstream import Link, Upstream, UpstreamBusy, UpstreamLost
 from services.kernel import tracing
 from services.kernel.deadline import Deadline
 from services.kernel.problem import Problem, closing, unavailable
@@ -19,6 +18,7 @@ from services.kernel.routing import (
     WEBHOOK_BYTES_MAX,
 )
 from services.kernel.telemetry import logger
+from services.kernel.upstream import Link, Upstream, UpstreamBusy, UpstreamLost
 
 ANSWER_SECONDS_MAX = 30
 _TARGET = "corridor.target"  # the scope's member with the Target that was found

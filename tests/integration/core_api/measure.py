@@ -22,10 +22,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.core_api.adapters import proxy
 from services.core_api.adapters.proxy import Door, Proxy, targets
-from services.core_api.adapters.upstream import Upstream
 from services.kernel.corked import CorkedHttp
 from services.kernel.edge import Edge
 from services.kernel.process import bind
+from services.kernel.upstream import Upstream
 
 CONNECTIONS = 32
 BODY = b'{"corridor":"GB-ET","send_minor":10000,"send_currency":"GBP"}'

@@ -16,6 +16,7 @@ from services.kernel.event_store import PostgresStore, connector
 from services.kernel.projector import live_version
 from services.kernel.store import Write
 from services.kernel.tokens import Principal, ServiceToken, ServiceTokens
+from services.kernel.upstream import Upstream
 from services.transfer.adapters.owners import Owner
 from services.transfer.ports import OwnerUnavailable, Person
 from services.transfer.projections import profiles
@@ -178,10 +179,10 @@ async def test_the_transfer_service_s_own_client_is_answered_on_the_internal_por
     token = ServiceToken(ServiceTokens.from_settings(system.settings), "transfer", "corridor")
     body, read = {"tenant": "corridor", "profile_ids": [profile_id]}, decoder(dict[UUID, Person])
 
-    found = await Owner(system.session, f"{system.internal}/internal/profiles", token).ask(body, read)
+    found = await Owner(Upstream(system.internal), "/internal/profiles", token).ask(body, read)
     assert found[UUID(profile_id)].kyc == "pending"
     with pytest.raises(OwnerUnavailable, match="404"):
-        await Owner(system.session, f"{system.url}/internal/profiles", token).ask(body, read)
+        await Owner(Upstream(system.url), "/internal/profiles", token).ask(body, read)
 
 
 async def test_nothing_personal_is_kept_in_clear(system: System, database: str) -> None:

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 from starlette.types import Scope, Send
 
-from services.core_api.adapters import proxy, upstream
+from services.core_api.adapters import proxy
+from services.kernel import upstream
 from services.kernel.deadline import Deadline
 from tests.integration.core_api.conftest import Echo, System, reply
 

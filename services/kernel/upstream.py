@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from urllib.parse import urlsplit
 
@@ -19,6 +20,12 @@ _DROPPED = frozenset({
     b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-connection", b"te", b"trailer", b"transfer-encoding",
     b"upgrade", b"date", b"server", b"x-content-type-options", b"traceresponse", b"x-request-id",
 })  # fmt: skip
+
+
+def is_address(url: str) -> str | None:
+    """What is wrong with the address of a service of ours: http://host:port, without a path."""
+    scheme, _, rest = url.partition("://")
+    return None if scheme == "http" and rest.strip("/") and "/" not in rest.rstrip("/") else "must be http://host:port"
 
 
 class UpstreamLost(Exception):
@@ -149,7 +156,7 @@ class Upstream:
     """One service, by its address."""
 
     def __init__(self, url: str) -> None:
-        """`url` is http://host:port, without a path."""
+        """`url` as `is_address` wants it."""
         address = urlsplit(url)
         assert address.hostname, "settings check the address"
         self._host, self._port = address.hostname, address.port or 80
@@ -157,6 +164,16 @@ class Upstream:
         self.authority = address.netloc.encode()  # of the Host header
         self._idle: list[Link] = []  # the last used first, so that the others may age
         self._busy = 0
+
+    async def post(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+        """(status, body) of a request that may be sent twice. Raises UpstreamLost, UpstreamBusy."""
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        head = f"POST {path} HTTP/1.1\r\nhost: {self.authority.decode()}\r\n{lines}content-length: {len(body)}\r\n\r\n"
+        link = await self.exchange(head.encode() + body, repeatable=True)
+        try:
+            return link.status, await _whole(link)
+        finally:
+            self.release(link)
 
     async def exchange(self, request: bytes, *, repeatable: bool) -> Link:
         """The link with the answer's head on it; `release` it. Raises UpstreamLost, UpstreamBusy.
@@ -217,3 +234,11 @@ class Upstream:
         except (OSError, TimeoutError) as error:
             raise UpstreamLost(type(error).__name__) from error
         return link
+
+
+async def _whole(link: Link) -> bytes:
+    parts, last = [], False
+    while not last:
+        part, last = await link.part()
+        parts.append(part)
+    return b"".join(parts)
