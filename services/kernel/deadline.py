@@ -16,7 +16,8 @@ class Deadline:
         self._buckets: dict[tuple[asyncio.AbstractEventLoop, int], set[asyncio.Task[Any]]] = {}
 
     async def __aenter__(self) -> None:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         assert task is not None
         second = int(loop.time()) + self._seconds + 1
         bucket = self._buckets.get((loop, second))
@@ -30,7 +31,7 @@ class Deadline:
     ) -> None:
         task = asyncio.current_task()
         assert task is not None
-        for bucket in self._buckets.values():
+        for bucket in reversed(self._buckets.values()):  # most waits are over in the second in which they began
             if task in bucket:
                 bucket.remove(task)
                 return

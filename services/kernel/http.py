@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-from uuid import UUID
 
 import msgspec
 from fastapi import FastAPI
@@ -19,6 +18,7 @@ from services.kernel import metrics, tracing
 from services.kernel.decider import Answer, Meta, Outcome
 from services.kernel.edge import Edge
 from services.kernel.health import Health
+from services.kernel.ids import uuid_of
 from services.kernel.problem import CONTENT_TYPE, Headers, internal_error, rejection
 from services.kernel.routing import Endpoint, Request, Route, Router, Table
 from services.kernel.settings import Kernel
@@ -61,7 +61,7 @@ def json_reply(value: Any, status: int = 200, headers: Headers = ()) -> Reply:
 def meta(principal: Principal, reason: str | None = None) -> Meta:
     """Who asks, for the events that follow. They belong together by the trace, unless the decider correlates better."""
     trace = tracing.current() or tracing.begin()
-    correlation = UUID(trace.trace_id)
+    correlation = uuid_of(trace.trace_id)
     return Meta(principal.tenant, str(principal.subject), correlation, None, reason, trace.header)
 
 

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import jwt
 from jwt.warnings import InsecureKeyLengthWarning
 
-from services.kernel.ids import derive
+from services.kernel.ids import derive, uuid_of
 from services.kernel.problem import Problem
 from services.kernel.settings import Kernel, Secret
 from services.kernel.strict_json import PLAIN_UUID
@@ -167,7 +167,7 @@ class Tokens:
 def _subject(text: str) -> UUID:
     if not PLAIN_UUID.fullmatch(text):
         raise token_invalid()
-    return UUID(text)
+    return uuid_of(text)
 
 
 class ServiceTokens(Tokens):
