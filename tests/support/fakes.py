@@ -125,7 +125,7 @@ class Cut(Enum):
 class Commits:
     """Which of a client's messages commit: each is one chunk, as asyncpg sends them."""
 
-    _PREPARED = re.compile(rb"(__asyncpg_stmt_[0-9a-f]+__)\x00WITH .*corridor_raise", re.DOTALL)
+    _PREPARED = re.compile(rb"(__asyncpg_stmt_[0-9a-f]+__)\x00WITH [a-z_]+ AS \((?:INSERT|UPDATE|DELETE) ")
     _BOUND = re.compile(rb"B.{4}\x00(__asyncpg_stmt_[0-9a-f]+__)\x00", re.DOTALL)
 
     def __init__(self) -> None:
