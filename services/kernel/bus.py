@@ -29,7 +29,7 @@ SILENCE_SECONDS_MAX = 30.0  # without a poll the process ends: aiokafka may neve
 PACE_SECONDS = 0.04  # between the beginnings of two fetches: what arrives meanwhile is one batch and not ten
 AWAY_SECONDS = 0.5  # between two tries for a broker that is away
 SINGLE_MS = 2_000  # for one record that is known to be there
-HINT_SECONDS = 1.0  # Kafka hears of our positions this often; they are only a hint for lag displays
+HINT_SECONDS = 1.0  # positions are stored, and Kafka hears of them, this often; its own are only for lag displays
 # Members that died unseen are waited for this long when others join. It must stay below the client's request time-out:
 # a JoinGroup that is given up leaves one more member behind that will never answer, and the group never settles.
 REBALANCE_MS, REQUEST_MS = 8_000, 30_000
@@ -265,6 +265,7 @@ class KafkaSubscription:
             await asyncio.sleep(HINT_SECONDS)
             if time.monotonic() - self.polled_at > SILENCE_SECONDS_MAX and not self.lock.locked():
                 self._fatal(TimeoutError(f"no poll for {SILENCE_SECONDS_MAX:.0f} s"))
+            await self._ends_with(self._consumer.settle())
             await self._hint()
 
     async def _hint(self) -> None:

@@ -1,7 +1,8 @@
 """The consumer: Kafka records -> asks -> engine, with the offset in the same write (poll.py).
 
-Positions are ours; Kafka's are a hint. One recovery for everything (fence lost, commit lost, restart, rebalance): back
-to what the store says. What cannot be handled is parked with its stream; nothing else stops.
+Positions are ours, stored with what was written for them and at least every second; Kafka's are a hint. One recovery
+for everything (fence lost, commit lost, restart, rebalance): back to what the store says. What cannot be handled is
+parked with its stream; nothing else stops.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from services.kernel.codec import EventCodec
 from services.kernel.decider import Cause, Consumes, Meta, Outcome, Unit
 from services.kernel.engine import Intake
 from services.kernel.envelope import Envelope, Unreadable, envelope_of
-from services.kernel.poll import Cursors, Poll, Received, Record
+from services.kernel.poll import Cursors, Places, Poll, Received, Record
 from services.kernel.store import ContentRefused, Fenced, Partition, Position, Unavailable
 
 ALONE_AFTER_STARTS = 2  # died this often without progress: the next poll goes record by record
 SUSPECT_TRIES_MAX = 3  # a record that was in hand at this many deaths is parked untried
 PARKED_MIN, PARKED_SHARE, PARKED_SECONDS = 20, 0.05, 60.0  # beyond both, the deploy is bad and not the data
+CHECKPOINT_SECONDS = 5.0  # what a start has to learn again, in a time in which a stream has moved a few times
 AWAY_MAX = 60  # batches in a row that found the store away; then the process starts again
 
 
@@ -96,8 +98,9 @@ class Consumer:
         self._counted = counted
         self._pause = pause
         self._clock = clock
-        self._positions: dict[Partition, int] = {}
+        self._places = Places()
         self._cursors = Cursors()
+        self._saved_at = clock()
         self._alone: set[Partition] = set()
         self._holes: dict[Partition, int] = {}
         self._in_hand: dict[Partition, tuple[int, int]] = {}  # the offset that was noted as suspect, and its tries
@@ -114,20 +117,21 @@ class Consumer:
 
     def revoked(self) -> None:
         """Nothing of what is still in flight is ours any more."""
-        self._positions.clear()
+        self._places = Places()
         self._cursors.forget()
 
     @property
     def positions(self) -> dict[Partition, int]:
         """The next offset of each partition that is ours."""
-        return dict(self._positions)
+        return dict(self._places.reading)
 
     async def unreadable(self, at: Partition, offset: int, error: Exception) -> None:
         """Park the record there, without its bytes: the bus itself could not read it."""
         async with self.lock:
-            if self._positions.get(at) == offset:
+            if self._places.reading.get(at) == offset:
                 broken = Unreadable(f"{type(error).__name__}: {error}"[:200])
-                await self._commit([Received(Record(*at, offset, None, None, ()), offset, broken=broken)])
+                taken = offset < self._places.stored[at]
+                await self._commit([Received(Record(*at, offset, None, None, ()), broken=broken, taken=taken)])
 
     async def handle(self, records: Sequence[Record]) -> None:
         """Take a poll. Returns when it is committed or given back to the store's positions."""
@@ -135,20 +139,28 @@ class Consumer:
             ours = self._in_place(records)
             if not ours:
                 return
-            alone = {(record.topic, record.partition) for record, _ in ours} & self._alone
+            alone = {(record.topic, record.partition) for record in ours} & self._alone
             if alone:
                 await self._one_by_one(ours)
                 self._alone -= alone
             else:
-                await self._commit([self._read(record, after) for record, after in ours])
+                await self._commit([self._read(record) for record in ours])
 
-    def _in_place(self, records: Sequence[Record]) -> list[tuple[Record, int]]:
-        """The records that continue our positions, each with the position before it.
+    async def settle(self) -> None:
+        """Store how far we have come, where nothing else had to be written. To be called about every second."""
+        async with self.lock:
+            places = self._places
+            behind = any(end > places.stored[at] for at, end in places.reading.items())
+            if behind or (places.reading != places.saved and self._is_time()):
+                await self._commit([])
 
-        A hole is seeked once and believed the second time.
-        """
-        ours: list[tuple[Record, int]] = []
-        following = dict(self._positions)
+    def _is_time(self) -> bool:
+        return self._clock() - self._saved_at >= CHECKPOINT_SECONDS or self._cursors.full
+
+    def _in_place(self, records: Sequence[Record]) -> list[Record]:
+        """The records that continue our positions. A hole is seeked once and believed the second time."""
+        ours: list[Record] = []
+        following = dict(self._places.reading)
         skipped: set[Partition] = set()
         for record in records:
             at = (record.topic, record.partition)
@@ -161,26 +173,42 @@ class Consumer:
                 self._seek(at, expected)
                 continue
             following[at] = record.offset + 1
-            ours.append((record, expected))
+            ours.append(record)
         return ours
 
     def _seek(self, at: Partition, offset: int) -> None:
         if self.seeker is not None:
             self.seeker.seek(at, offset)
 
-    def _read(self, record: Record, after: int) -> Received:
+    def _read(self, record: Record) -> Received:
         """Decode and ask, before the store is looked at. Every exception is this record's."""
+        if record.offset < self._places.stored[record.topic, record.partition]:
+            return self._read_again(record)
         stranger = self.inbox.outside.get(record.topic)
         try:
             if stranger is not None:
-                return Received(record, after, unit=stranger(record))
+                return Received(record, unit=stranger(record))
             envelope = envelope_of(record.headers)
         except Exception as error:  # noqa: BLE001 - whatever a stranger wrote
-            return Received(record, after, broken=error)
+            return Received(record, broken=error)
         try:
-            return Received(record, after, envelope, self._unit(record, envelope))
+            return Received(record, envelope, self._unit(record, envelope))
         except Exception as error:  # noqa: BLE001 - decode or on_<event>: the stream is parked
-            return Received(record, after, envelope, broken=error)
+            return Received(record, envelope, broken=error)
+
+    def _read_again(self, record: Record) -> Received:
+        """One that was taken before the checkpoint that we began at: who it is, and no more."""
+        return Received(record, self._identity(record), taken=True)
+
+    def _suspected(self, record: Record) -> Received:
+        return Received(record, self._identity(record), broken=Suspect(f"in hand at {SUSPECT_TRIES_MAX} deaths"))
+
+    def _identity(self, record: Record) -> Envelope | None:
+        """None when it is a stranger's, or does not say."""
+        try:
+            return None if record.topic in self.inbox.outside else envelope_of(record.headers)
+        except Unreadable:
+            return None
 
     def _unit(self, record: Record, envelope: Envelope) -> Unit | None:
         codec = self.inbox.codecs[record.topic]
@@ -200,11 +228,15 @@ class Consumer:
         return Unit(asks, _meta(cause, self._actor, envelope.traceparent)) if asks else None
 
     async def _commit(self, received: Sequence[Received]) -> None:
-        poll = Poll(self.inbox.name, self._epoch, received, self._cursors)
+        name, checkpoint = self.inbox.name, self._is_time()
+        poll = Poll(name, self._epoch, received, self._cursors, self._places, checkpoint=checkpoint)
+        if poll.only_passes():
+            self._advance(received, poll)
+            return
         try:
             await self._engine.run(poll)
         except Fenced:
-            await self._recover(list(self._positions))
+            await self._recover(list(self._places.reading))
         except ContentRefused as refused:
             await self._halve(received, refused)
         except Unavailable as away:
@@ -219,7 +251,7 @@ class Consumer:
             only = received[0]
             if only.broken is not None:
                 raise refused
-            await self._commit([Received(only.record, only.after, only.envelope, broken=refused)])
+            await self._commit([Received(only.record, only.envelope, broken=refused)])
             return
         middle = len(received) // 2
         await self._commit(received[:middle])
@@ -230,16 +262,16 @@ class Consumer:
         if self._away > AWAY_MAX:
             raise away
         await self._pause(min(0.1 * self._away, 2.0))
-        await self._recover(list(self._positions))
+        await self._recover(list(self._places.reading))
 
-    async def _one_by_one(self, records: Sequence[tuple[Record, int]]) -> None:
-        for record, after in records:
+    async def _one_by_one(self, records: Sequence[Record]) -> None:
+        for record in records:
             at = (record.topic, record.partition)
-            if self._positions.get(at, -1) > record.offset:
+            if self._places.reading.get(at, -1) > record.offset:
                 continue
-            tries = await self._tries(at, record.offset)
-            received = self._read(record, after) if tries <= SUSPECT_TRIES_MAX else self._suspected(record, after)
-            await self._commit([received])
+            taken = record.offset < self._places.stored[at]
+            tries = 0 if taken else await self._tries(at, record.offset)
+            await self._commit([self._read(record) if tries <= SUSPECT_TRIES_MAX else self._suspected(record)])
 
     async def _tries(self, at: Partition, offset: int) -> int:
         """At how many deaths it was in hand, and now. A failure that we lived through is not held against it."""
@@ -249,22 +281,17 @@ class Consumer:
             self._in_hand[at] = noted
         return noted[1]
 
-    def _suspected(self, record: Record, after: int) -> Received:
-        try:
-            envelope: Envelope | None = envelope_of(record.headers)
-        except Unreadable:
-            envelope = None
-        return Received(record, after, envelope, broken=Suspect(f"in hand at {SUSPECT_TRIES_MAX} deaths"))
-
     async def _recover(self, partitions: Sequence[Partition]) -> None:
         """Back to what the store says. Waits for the store: nothing may be polled past it meanwhile."""
         self._cursors.forget()
         found = await self._stored(partitions)
         for at, position in found.items():
-            self._positions[at] = position.next_offset
+            self._places.stored[at] = position.next_offset
+            self._places.saved[at] = position.checkpoint
+            self._places.reading[at] = min(position.next_offset, position.checkpoint)
             if position.starts >= ALONE_AFTER_STARTS:
                 self._alone.add(at)
-            self._seek(at, position.next_offset)
+            self._seek(at, self._places.reading[at])
 
     async def _stored(self, partitions: Sequence[Partition]) -> dict[Partition, Position]:
         for number in range(AWAY_MAX):
@@ -275,11 +302,16 @@ class Consumer:
         raise Unavailable("the stored positions cannot be read")
 
     def _advance(self, received: Sequence[Received], poll: Poll) -> None:
-        self._cursors.keep(poll.moved)
+        self._cursors.moved(poll.moved)
+        self._cursors.saved(poll.saved)
+        self._places.stored.update(poll.stored)
+        self._places.saved.update(poll.checkpoints)
         for each in received:
             at = (each.record.topic, each.record.partition)
-            self._positions[at] = self.hints[at] = each.record.offset + 1
+            self._places.reading[at] = self.hints[at] = each.record.offset + 1
             self._holes.pop(at, None)
+        if poll.checkpoints:
+            self._saved_at = self._clock()
         for result, count in poll.results.items():
             if count:
                 self._counted(result, count)

@@ -81,7 +81,7 @@ ASSIGN = """
     FROM unnest($3::text[], $4::int[]) AS r(topic, partition)
     ORDER BY r.topic, r.partition
     ON CONFLICT (consumer, topic, epoch, partition) DO UPDATE SET starts = o.starts + 1
-    RETURNING topic, partition, next_offset, starts, suspect_offset, suspect_tries"""
+    RETURNING topic, partition, next_offset, checkpoint, starts, suspect_offset, suspect_tries"""
 SUSPECT = """
     UPDATE consumer_offset
     SET suspect_tries = CASE WHEN suspect_offset = $5 THEN suspect_tries + 1 ELSE 1 END, suspect_offset = $5

@@ -174,7 +174,7 @@ class MemoryStore:
         stored = self.tables.positions
         for at in partitions:
             old = stored.get((consumer, epoch, at))
-            stored[consumer, epoch, at] = replace(old, starts=old.starts + 1) if old else Position(0)
+            stored[consumer, epoch, at] = replace(old, starts=old.starts + 1) if old else Position(0, 0)
         return {at: stored[consumer, epoch, at] for at in partitions}
 
     async def suspect(self, consumer: str, epoch: int, at: Partition, offset: int) -> int:
@@ -281,7 +281,7 @@ def _those(table: Mapping[Any, Any], keys: set[Any]) -> dict[Any, Any]:
 
 
 def _fence_is_ours(store: MemoryStore, row: Row) -> bool:
-    consumer, topic, epoch, partition, expected, _ = row
+    consumer, topic, epoch, partition, expected, _, _ = row
     position = store.tables.positions.get((consumer, epoch, (topic, partition)))
     return position is not None and position.next_offset == expected
 
@@ -353,7 +353,7 @@ def _apply(store: MemoryStore, part: str, row: Row, topic: str) -> None:  # noqa
     tables = store.tables
     match part:
         case "fence":
-            tables.positions[row[0], row[2], (row[1], row[3])] = Position(row[5])
+            _apply_fence(tables, row)
         case "new_streams":
             tables.heads[row[0]] = StoredHead(*row)
         case "moved_streams":
@@ -381,6 +381,14 @@ def _apply(store: MemoryStore, part: str, row: Row, topic: str) -> None:  # noqa
             effect.lease_until = None
         case _:
             tables.others[part].append(row)
+
+
+def _apply_fence(tables: Tables, row: Row) -> None:
+    consumer, topic, epoch, partition, expected, following, checkpoint = row
+    old = tables.positions[consumer, epoch, (topic, partition)]
+    new = replace(old, next_offset=following) if following <= expected else Position(following, old.checkpoint)
+    saved = old.checkpoint if checkpoint is None else checkpoint
+    tables.positions[consumer, epoch, (topic, partition)] = replace(new, checkpoint=saved)
 
 
 def _apply_event(store: MemoryStore, row: Row, topic: str) -> None:

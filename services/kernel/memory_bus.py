@@ -102,8 +102,9 @@ class MemorySubscription:
         return len(records)
 
     async def drain(self, limit: int = 500, turns_max: int = 10_000) -> None:
-        """Until there is nothing left. AssertionError when that never comes."""
+        """Until there is nothing left, and that is stored. AssertionError when that never comes."""
         for _ in range(turns_max):
             if not await self.turn(limit):
+                await self._consumer.settle()
                 return
         raise AssertionError(f"still records after {turns_max} polls")

@@ -32,9 +32,11 @@ def typed(columns: str) -> tuple[tuple[str, str], ...]:
 PARTS: tuple[Part, ...] = (
     Part(
         "fence",
-        typed("consumer text, topic text, epoch int, partition int, expected bigint, next bigint"),
+        typed("consumer text, topic text, epoch int, partition int, expected bigint, next bigint, checkpoint bigint"),
         """UPDATE consumer_offset o
-           SET next_offset = r.next, starts = 0, suspect_tries = 0
+           SET next_offset = r.next, checkpoint = coalesce(r.checkpoint, o.checkpoint),
+               starts = CASE WHEN r.next > r.expected THEN 0 ELSE o.starts END,
+               suspect_tries = CASE WHEN r.next > r.expected THEN 0 ELSE o.suspect_tries END
            FROM {rows}
            WHERE (o.consumer, o.topic, o.epoch, o.partition) = (r.consumer, r.topic, r.epoch, r.partition)
              AND o.next_offset = r.expected
@@ -107,7 +109,7 @@ PARTS: tuple[Part, ...] = (
            RETURNING 1""",
     ),
     Part(
-        "moved_cursors",  # those that the read found: an update writes half of what an upsert does
+        "moved_cursors",  # those that the store has: an update writes half of what an upsert does
         typed("stream_id uuid, consumer text, source text, version int, hash bytea, parked boolean"),
         """UPDATE stream_cursor c
            SET last_version = r.version, last_hash = r.hash, parked = r.parked

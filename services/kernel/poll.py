@@ -1,6 +1,7 @@
-"""A poll of records as one batch of the engine: its cursors, its asks, what it parks, and the fence, in one write.
+"""A poll of records as one batch of the engine: its asks, what it parks, its cursors, and the fence, in one write.
 
 Order of checks for a record: duplicate, parked, gap or fork, decide. What cannot be handled is parked with its stream.
+Cursors are kept in memory and saved at checkpoints; who starts anew learns from there (docs/decisions/0016).
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import islice
 from uuid import UUID
 
@@ -18,7 +21,8 @@ from services.kernel.envelope import Envelope, Headers
 from services.kernel.store import Cursor, Known, Partition, Wanted, Write
 from services.kernel.value import value
 
-CURSORS_MAX = 5_000  # remembered by a consumer, 1.5 MiB; a stream that went quiet is read again
+CURSORS_MAX = 4_000  # remembered by a consumer, 1.2 MiB; a stream that went quiet is read again
+UNSAVED_MAX = 1_500  # moved since the last checkpoint; beyond it the next write saves them
 Source = tuple[str, UUID]  # topic, stream
 
 
@@ -37,13 +41,13 @@ class Record:
 
 @value
 class Received:
-    """A record after it was read, before anything was asked of the store. `after` is our position before it."""
+    """A record after it was read, before anything was asked of the store."""
 
     record: Record
-    after: int
     envelope: Envelope | None = None
     unit: Unit | None = None
     broken: Exception | None = None  # why it must be parked
+    taken: bool = False  # before the last checkpoint was read: it only teaches its cursor
 
 
 class Gap(Exception):
@@ -59,66 +63,133 @@ class Behind(Exception):
 
 
 class Cursors:
-    """The cursors that this consumer moved last.
+    """The cursors that this consumer moved last, saved (as they stand in the store) and not yet.
 
-    They are the stored ones for as long as its fence holds: a stream's records come from one partition, and nobody else
-    moves what belongs to it. Whoever loses the fence forgets them. A tool that lets a parked stream go on must thus
-    move the position too, so that the consumer loses it.
+    They hold for as long as its fence does: a stream's records come from one partition, and nobody else moves what
+    belongs to it. Whoever loses the fence forgets them, and learns them again from the checkpoint on. A tool that lets
+    a parked stream go on must thus move the position, too, so that a running consumer loses it.
     """
 
-    def __init__(self, most: int = CURSORS_MAX) -> None:
-        self._kept: dict[Source, Cursor] = {}
+    def __init__(self, most: int = CURSORS_MAX, unsaved_most: int = UNSAVED_MAX) -> None:
+        self._saved: dict[Source, Cursor] = {}
+        self._unsaved: dict[Source, Cursor] = {}
         self._most = most
+        self._unsaved_most = unsaved_most
 
     def get(self, at: Source) -> Cursor | None:
         """None says nothing about the store."""
-        return self._kept.get(at)
+        return self._unsaved.get(at) or self._saved.get(at)
 
-    def keep(self, moved: Mapping[Source, Cursor]) -> None:
-        """These were committed. The ones that moved longest ago make room."""
-        for at, cursor in moved.items():
-            self._kept.pop(at, None)
-            self._kept[at] = cursor
-        for at in list(islice(self._kept, max(0, len(self._kept) - self._most))):
-            del self._kept[at]
+    def is_stored(self, at: Source) -> bool:
+        """The store has a cursor of it, this one or an older one."""
+        return at in self._saved
+
+    @property
+    def unsaved(self) -> Mapping[Source, Cursor]:
+        """Those that the store does not know yet."""
+        return self._unsaved
+
+    @property
+    def full(self) -> bool:
+        """So many are unsaved that they must be saved."""
+        return len(self._unsaved) >= self._unsaved_most
+
+    def moved(self, cursors: Mapping[Source, Cursor]) -> None:
+        """These moved, and the store does not know."""
+        self._unsaved.update(cursors)
+
+    def saved(self, cursors: Mapping[Source, Cursor]) -> None:
+        """These are stored. The ones that were saved longest ago make room."""
+        for at, cursor in cursors.items():
+            self._unsaved.pop(at, None)
+            self._saved.pop(at, None)
+            self._saved[at] = cursor
+        for at in list(islice(self._saved, max(0, len(self._saved) - self._most))):
+            del self._saved[at]
 
     def forget(self) -> None:
         """Back to what the store says."""
-        self._kept.clear()
+        self._saved.clear()
+        self._unsaved.clear()
+
+
+@dataclass(slots=True)
+class Places:
+    """Where a consumer stands in its partitions. Behind the stored position it learns: what was taken before only moves
+    cursors that were not saved.
+    """
+
+    reading: dict[Partition, int] = field(default_factory=dict)  # the next offset that it reads
+    stored: dict[Partition, int] = field(default_factory=dict)  # the position as the store has it
+    saved: dict[Partition, int] = field(default_factory=dict)  # the checkpoint as the store has it
 
 
 class Poll:
-    """The intake of one batch of records."""
+    """The intake of one batch of records; without any, it stores the positions.
 
-    def __init__(self, consumer: str, epoch: int, received: Sequence[Received], cursors: Cursors) -> None:
+    With `checkpoint`, it saves all cursors, and says so beside the positions.
+    """
+
+    def __init__(
+        self,
+        consumer: str,
+        epoch: int,
+        received: Sequence[Received],
+        cursors: Cursors,
+        places: Places,
+        *,
+        checkpoint: bool = False,
+    ) -> None:
         self._consumer = consumer
         self._epoch = epoch
         self._received = received
         self._cursors = cursors
+        self._places = places
+        self._checkpoint = checkpoint
+        self._done: set[Source] = set()  # with something applied or parked
         self.moved: dict[Source, Cursor] = {}
+        self.saved: dict[Source, Cursor] = {}
+        self.stored: dict[Partition, int] = {}
+        self.checkpoints: dict[Partition, int] = {}
         self.results: dict[str, int] = {}
         self.parked: Counter[str] = Counter()  # by topic
 
     def wanted(self) -> Wanted:
-        """The streams of the asks, and a cursor for each source stream."""
+        """The streams of the asks, and a cursor for each source stream that is not remembered."""
         wanted = wanted_by(each.unit for each in self._received if each.unit)
         wanted.consumer = self._consumer
         sources = {(each.record.topic, each.envelope.stream_id) for each in self._received if each.envelope}
         wanted.cursors = {at for at in sources if self._cursors.get(at) is None}
         return wanted
 
+    def only_passes(self) -> bool:
+        """Whether nothing must be read or written for these records: then they have moved their cursors, in memory."""
+        if self._checkpoint or any(each.unit or each.broken for each in self._received) or self.wanted().cursors:
+            return False
+        write = Write(topic="")
+        self.decide(_NOTHING, _nobody, write)
+        return not write.rows
+
     def decide(self, known: Known, decide: Decide, write: Write) -> list[Outcome]:
         """Each record in order: its cursor first, then its unit; the fence of each partition last."""
         self.results = {"applied": 0, "skipped": 0, "duplicate": 0, "parked": 0}
         self.parked.clear()
-        self.moved = {}
+        self.moved, self.saved, self.stored, self.checkpoints = {}, {}, {}, {}
+        self._done.clear()
         outcomes = [self._record(each, known, decide, write) for each in self._received]
-        for at in sorted(self.moved, key=lambda at: (at[1].bytes, at[0])):
-            (source, stream_id), cursor = at, self.moved[at]
-            part = "moved_cursors" if at in known.cursors or self._cursors.get(at) else "cursors"
-            write.add(part, (stream_id, self._consumer, source, cursor.version, cursor.hash, cursor.parked))
-        self._fence(write)
+        self._save(known, write)
+        if self._checkpoint or self.results["applied"] or self.results["parked"] or not self._received:
+            self._fence(write)
         return outcomes
+
+    def _save(self, known: Known, write: Write) -> None:
+        """What was applied or parked is seen to be so at once; a cursor that only passed can wait for a checkpoint."""
+        self.saved = {at: self.moved[at] for at in self._done}
+        if self._checkpoint:
+            self.saved = {**self._cursors.unsaved, **self.moved}
+        for at, cursor in sorted(self.saved.items(), key=_by_stream):
+            part = "moved_cursors" if at in known.cursors or self._cursors.is_stored(at) else "cursors"
+            write.add(part, (at[1], self._consumer, at[0], cursor.version, cursor.hash, cursor.parked))
 
     def _record(self, each: Received, known: Known, decide: Decide, write: Write) -> Outcome:
         if each.envelope is None:
@@ -126,17 +197,29 @@ class Poll:
         at = (each.record.topic, each.envelope.stream_id)
         cursor = self.moved.get(at) or self._cursors.get(at) or known.cursors.get(at)
         standing, seen = self._standing(each, cursor)
+        if each.taken:
+            return self._learnt(at, each.envelope, known=seen or standing is not None)
         if seen:
             return self._count("duplicate", Outcome(replayed=True))
         outcome = Outcome() if standing or each.unit is None else decide(each.unit)
         trouble = standing or outcome.error or outcome.refusal
         if trouble is None:
             self.moved[at] = Cursor(each.envelope.version, each.envelope.hash, parked=False)
-            return self._count("applied" if each.unit else "skipped", outcome)
+            if each.unit is None:
+                return self._count("skipped", outcome)
+            self._done.add(at)
+            return self._count("applied", outcome)
         if cursor is None or not cursor.parked:
             last = (cursor.version, cursor.hash) if cursor else (0, GENESIS)
             self.moved[at] = Cursor(*last, parked=True)
+            self._done.add(at)
         return self._park(each, trouble, write)
+
+    def _learnt(self, at: Source, envelope: Envelope, *, known: bool) -> Outcome:
+        """It was taken or parked before; what its cursor does not say yet, it says."""
+        if not known:
+            self.moved[at] = Cursor(envelope.version, envelope.hash, parked=False)
+        return Outcome(replayed=True)
 
     def _standing(self, each: Received, cursor: Cursor | None) -> tuple[Exception | None, bool]:
         """(why it cannot be taken or None, whether it was taken before)."""
@@ -157,6 +240,8 @@ class Poll:
 
     def _stranger(self, each: Received, decide: Decide, write: Write) -> Outcome:
         """A record without an identity of ours: from outside, or unreadable. It is parked alone."""
+        if each.taken:
+            return Outcome(replayed=True)
         outcome = Outcome() if each.unit is None else decide(each.unit)
         trouble = each.broken or outcome.error or outcome.refusal
         return self._park(each, trouble, write) if trouble else self._count("applied", outcome)
@@ -179,9 +264,27 @@ class Poll:
         return outcome
 
     def _fence(self, write: Write) -> None:
-        spans: dict[Partition, tuple[int, int]] = {}
-        for each in self._received:
-            at = (each.record.topic, each.record.partition)
-            spans[at] = (spans[at][0] if at in spans else each.after, each.record.offset + 1)
-        for (topic, partition), (expected, following) in sorted(spans.items()):
-            write.add("fence", (self._consumer, topic, self._epoch, partition, expected, following))
+        """A row for each partition that came further, at a checkpoint for all; learning never moves a position back."""
+        ends = dict(self._places.reading)
+        ends.update(((each.record.topic, each.record.partition), each.record.offset + 1) for each in self._received)
+        for at, end in sorted(ends.items()):
+            expected = self._places.stored[at]
+            following = max(expected, end)
+            if self._checkpoint:
+                self.checkpoints[at] = end
+            if self._checkpoint or following > expected:
+                row = (self._consumer, at[0], self._epoch, at[1], expected, following, self.checkpoints.get(at))
+                write.add("fence", row)
+                self.stored[at] = following
+
+
+def _by_stream(item: tuple[Source, Cursor]) -> tuple[bytes, str]:
+    (source, stream_id), _ = item
+    return stream_id.bytes, source
+
+
+_NOTHING = Known(at=datetime.min.replace(tzinfo=UTC))
+
+
+def _nobody(unit: Unit) -> Outcome:
+    raise AssertionError("records that only pass ask nothing")

@@ -104,6 +104,7 @@ class Position:
     """Where a consumer stands in a partition, and what it died of before."""
 
     next_offset: int
+    checkpoint: int  # below it every record's cursor is stored
     starts: int = 0  # assignments since the last progress
     suspect_offset: int | None = None
     suspect_tries: int = 0

@@ -18,7 +18,7 @@ from services.kernel.outbox import PostgresOutbox
 from tests.support.builders import JAR, TOPIC
 from tests.support.fakes import Clock, until
 
-SQL = Path("services/kernel/sql/kernel.sql").read_text()
+SQL = "".join(Path("services/kernel/sql", name).read_text() for name in ("kernel.sql", "checkpoint.sql"))
 
 
 @dataclass

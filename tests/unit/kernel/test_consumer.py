@@ -3,97 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
-from services.kernel.consumer import PARKED_MIN, SUSPECT_TRIES_MAX, Consumer, Inbox, ParkingRate
+from services.kernel.consumer import PARKED_MIN, SUSPECT_TRIES_MAX, Inbox, ParkingRate
 from services.kernel.decider import Unit
-from services.kernel.engine import Engine, Units
-from services.kernel.memory import Fault, MemoryStore
-from services.kernel.memory_bus import MemoryBus, MemorySubscription
+from services.kernel.memory import Fault
 from services.kernel.poll import Cursors, Record
-from services.kernel.relay import Relay
 from services.kernel.store import Cursor, Unavailable
-from tests.support.builders import EVENTS, JAR, MIRROR, TOPIC, Add, ask, inbox, name
-from tests.support.fakes import Clock, Ids, Planned, no_pause
-
-OUTSIDE = "partner.jars.v1"
-Change = Callable[[dict[str, bytes]], dict[str, bytes]]
-
-
-class World:
-    """Two services: a source whose events are on the bus, and a mirror that consumes them."""
-
-    def __init__(self, partitions: int = 1) -> None:
-        self.faults = Planned()
-        self.source, self.mirror = MemoryStore(Clock()), MemoryStore(Clock(), self.faults)
-        self.bus = MemoryBus("/corridor/jar", partitions)
-        self.counted: dict[str, int] = {}
-        self.seconds = 0.0
-
-    async def publish(self, *units: Unit) -> list[Record]:
-        engine = Engine(self.source, (JAR,), TOPIC, uuid4)
-        for unit in units:
-            await engine.run(Units([unit]))
-        await self.relay()
-        return [each for records in self.bus.records.values() for each in records]
-
-    async def relay(self) -> None:
-        if self.source.leader is None:
-            await self.source.outbox().lead()
-        assert self.source.leader is not None
-        while await Relay(self.source.leader, self.bus).step():
-            pass
-
-    async def consumer(self, listens: Inbox | None = None) -> Member:
-        engine = Engine(self.mirror, (JAR,), "mirror.events.v1", Ids(), pause=no_pause)
-        consumer = Consumer(
-            listens or inbox(),
-            engine,
-            self.mirror,
-            "mirror",
-            counted=self.count,
-            pause=no_pause,
-            clock=lambda: self.seconds,
-        )
-        subscription = MemorySubscription(self.bus, consumer)
-        await subscription.start()
-        return Member(consumer, subscription, engine)
-
-    def count(self, result: str, count: int) -> None:
-        self.counted[result] = self.counted.get(result, 0) + count
-
-    def numbers(self, stream_id: UUID) -> tuple[int, ...]:
-        """What the mirror took for that stream, in order."""
-        head = self.mirror.tables.heads.get(stream_id)
-        if head is None:
-            return ()
-        found: tuple[int, ...] = Engine(self.mirror, (JAR,), "", uuid4).state_of(head).numbers
-        return found
-
-    def parked(self) -> list[tuple[int, str]]:
-        """(offset, the class of the error)."""
-        return [(row[3], row[7].partition(":")[0]) for row in self.mirror.tables.parked.values()]
-
-    def position(self) -> int:
-        found = self.mirror.tables.positions.get((MIRROR, 1, (TOPIC, 0)))
-        return found.next_offset if found else 0
-
-
-@dataclass
-class Member:
-    consumer: Consumer
-    subscription: MemorySubscription
-    engine: Engine
-
-
-def forged(record: Record, change: Change) -> Record:
-    """The same record with other headers."""
-    return replace(record, headers=tuple(change(dict(record.headers)).items()))
+from tests.support.builders import EVENTS, TOPIC, Add, ask, inbox, name
+from tests.unit.kernel.mirror import OUTSIDE, World, forged, watched
 
 
 async def test_every_event_has_its_effect_once_in_order() -> None:
@@ -479,7 +401,7 @@ async def test_whoever_lost_its_fence_asks_the_store_for_its_cursors() -> None:
     zombie = await world.consumer()
     await zombie.subscription.turn(limit=1)
     other = await world.consumer()
-    await other.subscription.turn(limit=1)
+    await other.subscription.turn(limit=2)
     asked = watched(world.mirror)
     await zombie.subscription.drain()
     assert asked == [set(), {(TOPIC, one)}]
@@ -487,30 +409,16 @@ async def test_whoever_lost_its_fence_asks_the_store_for_its_cursors() -> None:
     assert world.parked() == []
 
 
-def watched(store: MemoryStore) -> list[set[tuple[str, UUID]]]:
-    """The cursors that each read of that store wants from now on."""
-    asked: list[set[tuple[str, UUID]]] = []
-    transaction = store.transaction
-
-    @asynccontextmanager
-    async def watching(**options: Any) -> Any:
-        async with transaction(**options) as inside:
-            read = inside.read
-
-            async def noting(wanted: Any) -> Any:
-                asked.append(set(wanted.cursors))
-                return await read(wanted)
-
-            inside.read = noting  # type: ignore[method-assign]
-            yield inside
-
-    store.transaction = watching  # type: ignore[method-assign]
-    return asked
-
-
 def test_cursors_that_moved_longest_ago_make_room() -> None:
     cursors, ids = Cursors(most=2), [uuid4() for _ in range(3)]
-    cursors.keep({(TOPIC, each): Cursor(1, b"", parked=False) for each in ids[:2]})
-    cursors.keep({(TOPIC, ids[0]): Cursor(2, b"", parked=False)})
-    cursors.keep({(TOPIC, ids[2]): Cursor(1, b"", parked=False)})
+    cursors.saved({(TOPIC, each): Cursor(1, b"", parked=False) for each in ids[:2]})
+    cursors.saved({(TOPIC, ids[0]): Cursor(2, b"", parked=False)})
+    cursors.saved({(TOPIC, ids[2]): Cursor(1, b"", parked=False)})
+    assert [bool(cursors.get((TOPIC, each))) for each in ids] == [True, False, True]
+
+
+def test_a_cursor_that_the_store_does_not_know_makes_no_room() -> None:
+    cursors, ids = Cursors(most=1), [uuid4() for _ in range(3)]
+    cursors.moved({(TOPIC, ids[0]): Cursor(1, b"", parked=False)})
+    cursors.saved({(TOPIC, each): Cursor(1, b"", parked=False) for each in ids[1:]})
     assert [bool(cursors.get((TOPIC, each))) for each in ids] == [True, False, True]
