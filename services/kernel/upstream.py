@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from time import monotonic
 from urllib.parse import urlsplit
 
 import httptools
@@ -48,7 +49,7 @@ class Link(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[None] | None = None
         self.error: str | None = None
-        self.since = 0.0  # the loop's time at which it became idle
+        self.since = 0.0  # monotonic seconds at which it became idle
         self._begin()
 
     def _begin(self) -> None:
@@ -207,7 +208,7 @@ class Upstream:
         if link is None:
             return
         if link.complete and link.reusable and link.error is None:
-            link.since = asyncio.get_running_loop().time()
+            link.since = monotonic()
             self._idle.append(link)
         else:
             link.transport.abort()
@@ -218,7 +219,7 @@ class Upstream:
             link.transport.abort()
 
     def _kept(self) -> Link | None:
-        oldest = asyncio.get_running_loop().time() - IDLE_SECONDS_MAX
+        oldest = monotonic() - IDLE_SECONDS_MAX
         while self._idle:
             link = self._idle.pop()
             if link.since >= oldest and not link.transport.is_closing():
