@@ -102,8 +102,9 @@ _AWAY = (
 
 _CONFLICTS = ("CR001", "40P01", "40001")
 UNIQUE_VIOLATION = "23505"
-# Somebody else made the same stream meanwhile. Not ON CONFLICT: it looks every index up first and writes a record more.
-RACED = ("stream_state", "event", "entry", "posting")
+# Somebody else made the same stream or took the same claim or key meanwhile. Not ON CONFLICT: it looks every index up
+# first and writes a record more.
+RACED = ("stream_state", "event", "claim", "request_key", "entry", "posting")
 
 
 def translated(error: BaseException) -> Exception | None:

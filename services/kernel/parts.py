@@ -69,9 +69,8 @@ PARTS: tuple[Part, ...] = (
         """INSERT INTO claim (namespace, value, tenant, stream_id, content)
            SELECT namespace, value, tenant, stream_id, content
            FROM {rows}
-           ORDER BY namespace, value, tenant
-           ON CONFLICT DO NOTHING
-           RETURNING 1""",
+           ORDER BY namespace, value, tenant""",
+        None,
     ),
     Part(
         "requests",
@@ -79,9 +78,8 @@ PARTS: tuple[Part, ...] = (
         """INSERT INTO request_key (tenant, principal, key, fingerprint, status, answer)
            SELECT tenant, principal, key, fingerprint, status, answer
            FROM {rows}
-           ORDER BY key, principal, tenant
-           ON CONFLICT DO NOTHING
-           RETURNING 1""",
+           ORDER BY key, principal, tenant""",
+        None,
     ),
     Part(
         "events",

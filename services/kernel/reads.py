@@ -9,6 +9,8 @@ from typing import Any
 from services.kernel.decider import Owner
 from services.kernel.store import Cursor, Known, StoredAnswer, StoredHead, Wanted
 
+# OFFSET 0: each wanted key is looked up by itself. Else the plan, made while a table is empty and kept, may walk the whole
+# table for each of them.
 _CLOCK = """
     SELECT 'n', NULL::uuid, NULL::text, NULL::text, NULL::text, NULL::bigint, NULL::int, NULL::bytea, NULL::bytea,
            NULL::uuid, clock_timestamp()"""
@@ -20,20 +22,21 @@ _READS = {
     WHERE stream_id = ANY({streams}::uuid[])""",
     "claims": """
     SELECT 'c', stream_id, c.namespace, c.value, c.tenant, NULL, NULL, convert_to(content, 'UTF8'), NULL, NULL, NULL
-    FROM claim c
-    JOIN unnest({namespace}::text[], {value}::text[], {tenant}::text[]) AS w(namespace, value, tenant)
-      ON (c.namespace, c.value, c.tenant) = (w.namespace, w.value, w.tenant)""",
+    FROM unnest({namespace}::text[], {value}::text[], {tenant}::text[]) AS w(namespace, value, tenant)
+    CROSS JOIN LATERAL (
+        SELECT * FROM claim c WHERE (c.namespace, c.value, c.tenant) = (w.namespace, w.value, w.tenant) OFFSET 0) c""",
     "requests": """
     SELECT 'k', NULL, r.tenant, r.principal, r.key, status::bigint, NULL, convert_to(fingerprint, 'UTF8'), answer,
            NULL, NULL
-    FROM request_key r
-    JOIN unnest({tenant}::text[], {principal}::text[], {key}::text[]) AS w(tenant, principal, key)
-      ON (r.key, r.principal, r.tenant) = (w.key, w.principal, w.tenant)""",
+    FROM unnest({tenant}::text[], {principal}::text[], {key}::text[]) AS w(tenant, principal, key)
+    CROSS JOIN LATERAL (
+        SELECT * FROM request_key r WHERE (r.key, r.principal, r.tenant) = (w.key, w.principal, w.tenant) OFFSET 0) r""",
     "cursors": """
     SELECT 'u', u.stream_id, u.source, NULL, NULL, last_version::bigint, parked::int, last_hash, NULL, NULL, NULL
     FROM unnest({source}::text[], {stream}::uuid[]) AS w(source, stream_id)
-    JOIN stream_cursor u
-      ON (u.stream_id, u.source) = (w.stream_id, w.source) AND u.consumer = {consumer}::text""",
+    CROSS JOIN LATERAL (
+        SELECT * FROM stream_cursor u
+        WHERE (u.stream_id, u.consumer, u.source) = (w.stream_id, {consumer}::text, w.source) OFFSET 0) u""",
     "events": """
     SELECT 'e', event_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
     FROM event
