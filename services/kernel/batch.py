@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -29,6 +30,9 @@ from services.kernel.store import Known, RequestId, StoredAnswer, Write
 
 if TYPE_CHECKING:
     from services.kernel.engine import Engine
+
+
+_BY_ID = attrgetter("stream_id.int")
 
 
 class IdempotencyConflict(Rejected):
@@ -56,6 +60,11 @@ class Stream:
     stored: int  # the version in the store, 0 when it is new
     stage: str = ""  # of `state`, as stored; filled at the end of a unit that moved it
     encoded: bytes = b""
+
+    @property
+    def moved(self) -> bool:
+        """It has events that the store does not have."""
+        return self.version > self.stored
 
 
 @dataclass(slots=True)
@@ -85,7 +94,6 @@ class Batch:
         self._known = known
         self._folded = folded
         self._streams: dict[UUID, Stream] = {}
-        self._touched: dict[UUID, Stream] = {}
         self._claims = dict(known.claims)
         self._answers: dict[tuple[str, str, str], StoredAnswer] = dict(known.requests)
         self._instant = instant(known.at)
@@ -94,15 +102,14 @@ class Batch:
 
     def finished(self) -> Write:
         """The write, with the heads of all streams that moved, sorted by stream."""
-        for stream_id in sorted(self._touched):
-            stream = self._touched[stream_id]
+        for stream in sorted((each for each in self._streams.values() if each.moved), key=_BY_ID):
             assert stream.decider is not None
             tail = (stream.hash, stream.stage, stream.encoded, stream.decider.fold_version)
             if stream.stored:
-                self.write.add("moved_streams", (stream_id, stream.stored, stream.version, *tail))
+                self.write.add("moved_streams", (stream.stream_id, stream.stored, stream.version, *tail))
             else:
-                head = (stream_id, stream.tenant, stream.decider.category, stream.record_key, stream.version)
-                self.write.add("new_streams", (*head, *tail))
+                key = (stream.stream_id, stream.tenant, stream.decider.category, stream.record_key)
+                self.write.add("new_streams", (*key, stream.version, *tail))
         return self.write
 
     def decide(self, unit: Unit) -> Outcome:
@@ -124,10 +131,10 @@ class Batch:
 
     def _encode(self, overlay: Overlay) -> None:
         """The stored form of each stream that moved: an exception here is still the unit's own."""
-        for stream_id in {recorded.stream_id for recorded in overlay.events}:
-            stream = overlay.streams[stream_id]
-            assert stream.decider is not None
-            stream.stage, stream.encoded = self._engine.stage_of(stream.decider.category, stream.state)
+        for stream in overlay.streams.values():
+            if stream.moved:
+                assert stream.decider is not None
+                stream.stage, stream.encoded = self._engine.stage_of(stream.decider.category, stream.state)
 
     def _repeated(self, key: RequestKey, stored: StoredAnswer) -> Outcome:
         if stored.fingerprint != key.fingerprint:
@@ -148,8 +155,6 @@ class Batch:
 
     def _take(self, overlay: Overlay) -> None:
         self._streams.update(overlay.streams)
-        for recorded in overlay.events:
-            self._touched[recorded.stream_id] = self._streams[recorded.stream_id]
         if overlay.events and self.first_event is None:
             self.first_event = overlay.events[0].event_id
         for (tenant, namespace, value), owner in overlay.claims.items():
@@ -227,20 +232,18 @@ class Batch:
             stream.decider = decider
             stream.record_key = decider.key_of(event) if decider.key_of else stream.stream_id
         meta, meta_bytes = _belonging(decider, event, meta, overlay)
-        engine, at = self._engine, self._known.at
-        data, event_id = encode_event(event), engine.new_id()
-        kind, prev = event.type, stream.hash
-        stream.version += 1
+        engine, stream_id, at, prev = self._engine, stream.stream_id, self._known.at, stream.hash
+        data, event_id, kind = encode_event(event), engine.new_id(), event.type
+        stream.version = version = stream.version + 1
         stream.state = decider.evolve(stream.state, event)
-        stream.hash = chain_hash(
-            prev, stream.stream_id.bytes, stream.version, event_id.bytes, kind, self._instant, meta_bytes, data
-        )
-        row = (stream.stream_id, stream.version, event_id, kind, engine.schema_version(event), stream.record_key)
+        stream.hash = chain_hash(prev, stream_id.bytes, version, event_id.bytes, kind, self._instant, meta_bytes, data)
+        row = (stream_id, version, event_id, kind, engine.schema_versions[type(event)], stream.record_key)
         overlay.write.add("events", (*row, data, meta_bytes, at, prev, stream.hash))
-        overlay.events.append(Recorded(stream.stream_id, stream.version, event_id, event, data))
+        overlay.events.append(Recorded(stream_id, version, event_id, event, data))
         for effect in decider.plan(event):
-            overlay.write.add("effects", _effect_row(effect, event_id, stream.stream_id, decider.category, meta, at))
-        engine.beside(event, overlay.write)
+            overlay.write.add("effects", _effect_row(effect, event_id, stream_id, decider.category, meta, at))
+        if (beside := engine.also_of.get(type(event))) is not None:
+            beside(event, overlay.write)
 
 
 def _belonging(decider: Decider[Any, Any, Any], event: Any, meta: Meta, overlay: Overlay) -> tuple[Meta, bytes]:
@@ -257,14 +260,12 @@ def _belonging(decider: Decider[Any, Any, Any], event: Any, meta: Meta, overlay:
 def _effect_row(
     effect: SideEffect, event_id: UUID, stream_id: UUID, category: str, meta: Meta, at: datetime
 ) -> tuple[Any, ...]:
-    effect_id = derive(event_id, effect.name)
-    due = effect.due_at or at
     return (
-        effect_id,
+        derive(event_id, effect.name),
         stream_id,
         effect.kind,
         effect.name,
-        due,
+        effect.due_at or at,
         category,
         meta.tenant,
         meta.correlation_id,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import cache
 from hashlib import sha256
 from typing import Any, cast
 
@@ -122,29 +123,24 @@ def chain_hash(
 
     `occurred_at` is the text of `instant`.
     """
-    kind = event_type.encode()
     return sha256(
-        b"%d:%b16:%b4:%b16:%b%d:%b2:%b%d:%b%d:%b%d:%b" % (
-            len(prev_hash), prev_hash, stream_id, version.to_bytes(4, "big"), event_id, len(kind), kind,
-            schema_version_bytes(event_type), len(occurred_at), occurred_at, len(meta), meta, len(data), data,
+        b"%d:%b16:%b4:%b16:%b%b%d:%b%d:%b%d:%b" % (
+            len(prev_hash), prev_hash, stream_id, version.to_bytes(4, "big"), event_id, _hashed_type(event_type),
+            len(occurred_at), occurred_at, len(meta), meta, len(data), data,
         )
     ).digest()  # fmt: skip
+
+
+@cache
+def _hashed_type(event_type: str) -> bytes:
+    """The type and its schema version as fields of the hash; types are few."""
+    kind = event_type.encode()
+    return b"%d:%b2:%b" % (len(kind), kind, schema_version(event_type).to_bytes(2, "big"))
 
 
 def instant(at: datetime) -> bytes:
     """The one text of an instant in hashes and headers: ISO 8601 with its offset."""
     return at.isoformat().encode()
-
-
-_schema_bytes: dict[str, bytes] = {}
-
-
-def schema_version_bytes(event_type: str) -> bytes:
-    """The schema version as two bytes, remembered per type (types are few)."""
-    found = _schema_bytes.get(event_type)
-    if found is None:
-        found = _schema_bytes[event_type] = schema_version(event_type).to_bytes(2, "big")
-    return found
 
 
 _decode_meta = decoder(Meta)

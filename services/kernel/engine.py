@@ -65,7 +65,8 @@ def wanted_by(units: Iterable[Unit]) -> Wanted:
         tenant = unit.meta.tenant
         for ask in unit.asks:
             wanted.streams.add(ask.stream_id)
-            wanted.claims.update((tenant, claim.namespace, claim.value) for claim in ask.claims)
+            for claim in ask.claims:
+                wanted.claims.add((tenant, claim.namespace, claim.value))
             wanted.accounts.update(ask.reads)
         if unit.request_key:
             wanted.requests.add(request_id(unit.request_key))
@@ -95,11 +96,11 @@ class Engine:
         self._by_command = {command: decider for decider in deciders for command in decider.commands}
         self._states = {decider.category: StateCodec(decider.stages) for decider in deciders}
         self._events = {decider.category: EventCodec(decider.events, decider.upcasts) for decider in deciders}
-        self._schema_versions = {cls: schema_version(cls.type) for decider in deciders for cls in decider.events}  # type: ignore[attr-defined]
-        self._topic = topic
+        self.schema_versions = {cls: schema_version(cls.type) for decider in deciders for cls in decider.events}  # type: ignore[attr-defined]
+        self.topic = topic
         self.over = [(each.category, stage.__name__, each.fold_version) for each in deciders for stage in each.over]
-        self._new_id = new_id
-        self._also_of = also_of or {}
+        self.new_id = new_id
+        self.also_of = also_of or {}  # rows of registered parts that follow from an event (the ledger's postings)
         self._committed = committed
         self._pause = pause
         self._measured = measured
@@ -185,25 +186,6 @@ class Engine:
     def stage_of(self, category: str, state: Any) -> tuple[str, bytes]:
         """(stage, bytes) as stored."""
         return self._states[category].encode(state)
-
-    def schema_version(self, event: Any) -> int:
-        """n of the event's type."""
-        return self._schema_versions[type(event)]
-
-    def new_id(self) -> UUID:
-        """The id of the next event."""
-        return self._new_id()
-
-    def beside(self, event: Any, write: Write) -> None:
-        """Rows of registered parts that follow from an event (the ledger's postings)."""
-        rows = self._also_of.get(type(event))
-        if rows is not None:
-            rows(event, write)
-
-    @property
-    def topic(self) -> str:
-        """Where this service publishes."""
-        return self._topic
 
     async def heads(self, streams: Sequence[UUID]) -> dict[UUID, tuple[StoredHead, Any]]:
         """Committed heads with their states, for answers to reads; streams that do not exist are left out."""
