@@ -6,6 +6,7 @@ So the event table can be rebuilt from the topic and the topic from the table.
 from __future__ import annotations
 
 import re
+from binascii import unhexlify
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache, lru_cache
@@ -23,8 +24,7 @@ Headers = Sequence[tuple[str, bytes]]
 HEADER_BYTES_MAX = 16 * 1024
 _VERSION = re.compile(rb"[1-9][0-9]{0,8}")  # fits PostgreSQL's integer
 _TYPE = re.compile(rb"[!-~]{1,200}")
-_HASH = re.compile(rb"[0-9a-f]{64}")
-_ID = re.compile(rb"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_ID_CHARS, _HASH_BYTES = 36, 32
 
 
 class Unreadable(ValueError):
@@ -101,16 +101,12 @@ class Envelope:
     """Who a record says it is."""
 
     event_type: str
+    event_id: UUID
     stream_id: UUID
     version: int
     prev_hash: bytes
     hash: bytes
     fields: dict[str, bytes]
-
-    @property
-    def event_id(self) -> UUID:
-        """The event's own id; its form was looked at when the headers were read."""
-        return uuid_of(self.fields["ce_id"].decode())
 
     def cause(self) -> Cause:
         """What a handler may know of it beside the content: only what the hash covers, so `verify` first."""
@@ -142,32 +138,43 @@ def envelope_of(headers: Headers) -> Envelope:
     """The envelope of a record; raises Unreadable, whatever is in the headers."""
     try:
         fields = dict(headers)
-        kind = fields["ce_type"]
-        _checked(_ID, fields["ce_id"])
         return Envelope(
-            _types.get(kind) or _type(kind),
-            uuid_of(fields["ce_subject"].decode()),
-            int(_checked(_VERSION, fields["ce_streamversion"])),
-            bytes.fromhex(_checked(_HASH, fields["ce_prevhash"]).decode()),
-            bytes.fromhex(_checked(_HASH, fields["ce_hash"]).decode()),
+            _type(fields["ce_type"]),
+            _id(fields["ce_id"]),
+            _id(fields["ce_subject"]),
+            _version(fields["ce_streamversion"]),
+            _hash(fields["ce_prevhash"]),
+            _hash(fields["ce_hash"]),
             fields,
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise Unreadable(f"{type(error).__name__}: {error}"[:200]) from error
 
 
-_types: dict[bytes, str] = {}  # those seen so far, which were looked at once; bounded, since a stranger may write any
-TYPES_MAX = 1_000
+@lru_cache(maxsize=1_000)
+def _type(text: bytes) -> str:
+    return _checked(_TYPE, text).decode("ascii")
 
 
-def _type(kind: bytes) -> str:
-    found = _checked(_TYPE, kind).decode("ascii")
-    if len(_types) < TYPES_MAX:
-        _types[kind] = found
+@lru_cache(maxsize=1_000)
+def _version(text: bytes) -> int:
+    return int(_checked(_VERSION, text))
+
+
+def _checked(form: re.Pattern[bytes], text: bytes) -> bytes:
+    if not form.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is not {form.pattern!r}")
+    return text
+
+
+def _id(text: bytes) -> UUID:
+    if len(text) != _ID_CHARS:
+        raise ValueError(f"{text[:40]!r} is no id")
+    return uuid_of(text.decode())
+
+
+def _hash(text: bytes) -> bytes:
+    found = unhexlify(text)
+    if len(found) != _HASH_BYTES:
+        raise ValueError(f"{text[:40]!r} is no hash")
     return found
-
-
-def _checked(form: re.Pattern[bytes], value: bytes) -> bytes:
-    if not form.fullmatch(value):
-        raise ValueError(f"{value[:40]!r} is not {form.pattern!r}")
-    return value

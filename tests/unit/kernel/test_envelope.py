@@ -72,6 +72,28 @@ async def test_a_header_that_is_null_is_unreadable(header: str) -> None:
         envelope_of([*fields.items()])
 
 
+_ID = b"5f1f9c1e-6f3c-5b57-9d0f-0f2a3c1b7a10"
+IDS = (
+    b"", _ID[:-1], _ID + b"\n", b" " + _ID[1:], _ID.replace(b"-", b""), b"{%b}" % _ID, b"urn:uuid:%b" % _ID,
+    b"0x" + _ID[2:], b"5_" + _ID[2:], b"\xff" * 36,
+)  # fmt: skip
+HASHES = (b"", *(b"0" * n for n in (62, 63, 66)), b"0" * 63 + b"g", b"00 " + b"0" * 62, b"0x" + b"0" * 62, b"\xff" * 64)
+VERSIONS = (b"", b"0", b"-1", b"+1", b" 1", b"1 ", b"1\n", b"1_0", b"01", b"1.0", b"9999999999", "٣".encode())
+TYPES = (b"", b"two words", b"x" * 201, b"\xff", b"line\n")
+FORMS = {
+    "ce_id": IDS, "ce_subject": IDS, "ce_hash": HASHES, "ce_prevhash": HASHES,
+    "ce_streamversion": VERSIONS, "ce_type": TYPES,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("header", "written"), [(header, form) for header in FORMS for form in FORMS[header]])
+async def test_a_header_in_another_form_is_unreadable(header: str, written: bytes) -> None:
+    """Python's own readers of ids, numbers and hex take more than one form; each has one here."""
+    fields = dict(headers_of(await stored(), "/corridor/jar", 1)) | {header: written}
+    with pytest.raises(Unreadable):
+        envelope_of([*fields.items()])
+
+
 async def test_tenant_and_correlation_are_those_that_were_hashed() -> None:
     event = await stored()
     fields = dict(headers_of(event, "/corridor/jar", 1))
