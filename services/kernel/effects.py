@@ -15,7 +15,7 @@ from services.kernel.pace import Pace
 from services.kernel.store import ContentRefused, Store, Unavailable
 
 BATCH_MAX = 500
-PACE_SECONDS = 0.03  # a partner is called in bulk; what became due meanwhile goes in one call
+PACE_SECONDS = 0.06  # a partner is called in bulk; what became due meanwhile goes in one call
 POLL_SECONDS = 0.5  # the backstop: deadlines are coarse, and a commit wakes the worker at once
 
 Result = Callable[[str, str, int], None]  # name, result, count

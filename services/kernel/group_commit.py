@@ -15,7 +15,7 @@ from services.kernel.pace import Pace
 from services.kernel.store import ContentRefused, Unavailable
 
 BATCH_UNITS_MAX = 128  # so that a bulk of 500 does not hold up a single request
-PACE_SECONDS = 0.01  # a fifth of the p99 that an answer may take
+PACE_SECONDS = 0.02  # two fifths of the p99 that an answer may take
 QUEUE_UNITS_MAX = 10_000  # beyond it the door says 503: memory has a bound
 
 

@@ -17,7 +17,7 @@ from services.kernel.store import Unavailable
 
 BATCH_EVENTS_MAX = 500
 SEND_SECONDS_MAX = 30.0  # an idempotent send never expires by itself: past this the process exits
-PACE_SECONDS = 0.02  # what is committed meanwhile goes in one request; a fortieth of the p99 that a transfer may take
+PACE_SECONDS = 0.04  # what is committed meanwhile goes in one request; a twentieth of the p99 that a transfer may take
 POLL_SECONDS = 1.0  # the backstop: another process of the service may have written
 LEAD_SECONDS = 0.5  # between two tries for the lock
 
