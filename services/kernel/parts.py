@@ -10,7 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from services.kernel.arrays import only_lists_and_tuples
 from services.kernel.store import Row, Write
+
+only_lists_and_tuples()
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class Part:
     sql: str
     state: str | None = "CR001"  # raised when it touches fewer rows than it was given; None: it may, or it cannot
     fold: Callable[[Sequence[Row]], Sequence[Row]] | None = None  # many rows of a batch into one for each key
+    same: tuple[str, ...] = ()  # columns in which all rows of a batch agree: each is sent once
 
 
 def typed(columns: str) -> tuple[tuple[str, str], ...]:
@@ -94,6 +98,7 @@ PARTS: tuple[Part, ...] = (
            FROM {rows}
            RETURNING global_seq""",
         None,
+        same=("occurred_at",),
     ),
     Part(
         "cursors",
@@ -195,8 +200,11 @@ class Statement:
         return f"${self._number}"
 
     def _body(self, part: Part) -> str:
-        columns = ", ".join(f"unnest({self._next()}::{kind}[]) AS {name}" for name, kind in part.columns)
+        columns = ", ".join(self._column(name, kind, once=name in part.same) for name, kind in part.columns)
         return part.sql.replace("{rows}", f"(SELECT {columns}) AS r")
+
+    def _column(self, name: str, kind: str, *, once: bool) -> str:
+        return f"{self._next()}::{kind} AS {name}" if once else f"unnest({self._next()}::{kind}[]) AS {name}"
 
     def _check(self, part: Part) -> str:
         count = f"(SELECT count(*) FROM {part.name})"  # noqa: S608 - a part's name is a constant of ours
@@ -207,8 +215,19 @@ class Statement:
         values: list[Any] = []
         for part in self.parts:
             rows = write.rows[part.name]
-            values.extend(zip(*(part.fold(rows) if part.fold else rows), strict=True))
+            columns = zip(*(part.fold(rows) if part.fold else rows), strict=True)
+            values.extend(
+                _once(column) if name in part.same else column
+                for (name, _), column in zip(part.columns, columns, strict=True)
+            )
         if any(part.name == "events" for part in self.parts):
             values.append(write.topic)
         values.extend(len(write.rows[part.name]) for part in self.parts if part.state)
         return values
+
+
+def _once(column: tuple[Any, ...]) -> Any:
+    """The one value of a column."""
+    value = column[0]
+    assert column.count(value) == len(column), "rows of one batch disagree"
+    return value
