@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal
 from uuid import UUID
 
 from services.kernel.sealed import Sealed
+from services.kernel.value import value
 
 Role = Literal["customer", "operator", "admin"]
 ProfileKind = Literal["sender", "receiver"]
 KycVerdict = Literal["approved", "rejected"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class UserRegistered:
     """Somebody may log in. `login_digest` is a keyed HMAC of the login name; `password` an argon2 hash, sealed."""
 
@@ -26,7 +26,7 @@ class UserRegistered:
     registered_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class ProfileCreated:
     """A sender or a receiver of a customer. KYC is pending; only the server decides it."""
 
@@ -40,7 +40,7 @@ class ProfileCreated:
     created_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class KycDecided:
     """The KYC of a sender or receiver was decided."""
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal
 from uuid import UUID
 
 from services.kernel.money import Money
+from services.kernel.value import value
 
 Mismatch = Literal["short", "over", "late", "wrong_currency", "unknown_route", "surplus"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class DepositExpected:
     """A transfer waits for `amount` on this route."""
 
@@ -27,7 +27,7 @@ class DepositExpected:
     expected_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class DepositObserved:
     """Cash arrived. True whatever anybody thinks of it; the ledger books it to suspense."""
 
@@ -43,7 +43,7 @@ class DepositObserved:
     observed_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class DepositConfirmed:
     """The unresolved arrivals together are what was expected."""
 
@@ -56,7 +56,7 @@ class DepositConfirmed:
     confirmed_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class DepositMismatched:
     """Money that fits nothing by itself. It stays in suspense and in review until it is resolved."""
 
@@ -70,7 +70,7 @@ class DepositMismatched:
     mismatched_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class DepositReferenceMismatched:
     """A reference was used again for other content (`webhook/reference-mismatch`). No money moves; a person looks."""
 
@@ -83,7 +83,7 @@ class DepositReferenceMismatched:
     mismatched_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class DepositRouteClosed:
     """The transfer ended. The route is kept for ever, so that late money is recognised."""
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal
 from uuid import UUID
 
 from services.kernel.money import Money
+from services.kernel.value import value
 
 Side = Literal["debit", "credit"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class Posting:
     """One line of an entry: `amount` on one side of `account`."""
 
@@ -21,7 +21,7 @@ class Posting:
     amount: Money
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class EntryPosted:
     """A journal entry: its lines balance in each currency. One cause, one entry."""
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
 from services.kernel.money import Money
 from services.kernel.sealed import Sealed
+from services.kernel.value import value
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class PayoutRequested:
     """A payout of a funded transfer. `payout_id` is uuid5(transfer id, n) and the partner's idempotency key."""
 
@@ -29,7 +29,7 @@ class PayoutRequested:
     deadline: datetime | None = None  # of the approval, null where nobody is asked: from this instant on it is overdue
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class PayoutApproved:
     """It may be sent. `approved_by` is a rule or a person."""
 
@@ -41,7 +41,7 @@ class PayoutApproved:
     deadline: datetime | None = None  # of the submission: from this instant on nothing is sent, a person decides
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class PayoutSubmitting:
     """Written before the first byte is sent. Past `lease_until` without an outcome, the outcome is unknown."""
 
@@ -53,7 +53,7 @@ class PayoutSubmitting:
     submitting_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class PayoutSent:
     """The partner accepted it. Accepted is not settled."""
 
@@ -68,7 +68,7 @@ class PayoutSent:
     deadline: datetime | None = None  # of the settlement: from this instant on a person decides
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class PayoutDeferred:
     """Provably not accepted (refused connection, 429, "try later"): tried again at `next_retry_at`, same key."""
 
@@ -82,7 +82,7 @@ class PayoutDeferred:
     unsent: bool = False  # provably no request of this attempt left us: the limit of attempts does not count it
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class PayoutRefused:
     """A definite no. A person decides what follows."""
 
@@ -93,7 +93,7 @@ class PayoutRefused:
     refused_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class PayoutUnknown:
     """Timeout, reset, 5xx, malformed answer, lease gone: money may have left. Asked by our reference, never resent."""
 
@@ -107,7 +107,7 @@ class PayoutUnknown:
     deadline: datetime | None = None  # of the asking: from this instant on a person decides
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class PayoutNotKnownToPartner:
     """Asked after its own settling delay, the partner does not know our reference: it may be sent, same key."""
 
@@ -118,7 +118,7 @@ class PayoutNotKnownToPartner:
     deadline: datetime | None = None  # of the submission, as in PayoutApproved
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class PayoutConfirmed:
     """The creditor has the money, says the partner."""
 
@@ -133,7 +133,7 @@ class PayoutConfirmed:
     confirmed_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class PayoutReviewRequired:
     """Nothing more happens by itself: a person decides."""
 
@@ -144,7 +144,7 @@ class PayoutReviewRequired:
     required_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class PayoutContradicted:
     """The partner said something that cannot follow (refused after confirmed, another amount). Changes no state."""
 
@@ -156,7 +156,7 @@ class PayoutContradicted:
     contradicted_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class PayoutOverdue:
     """A waiting state outlived its deadline. Changes no state; a person looks at `queue`."""
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
 from services.kernel.money import Money, Rate
+from services.kernel.value import value
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class QuoteCreated:
     """A price, promised until `expires_at`. The runbooks call it QUOTE_CREATED."""
 
@@ -33,7 +33,7 @@ class QuoteCreated:
     expires_at: datetime  # the first instant at which the quote is dead
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class QuoteAccepted:
     """One transfer took the quote, while it was alive."""
 
@@ -43,7 +43,7 @@ class QuoteAccepted:
     accepted_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class QuoteExpired:
     """Nobody took the quote in time."""
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
 from services.kernel.money import Money, Rate
 from services.kernel.sealed import Sealed
+from services.kernel.value import value
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class TransferOpened:
     """A customer took a quote; we wait for the money on `route`."""
 
@@ -39,7 +39,7 @@ class TransferOpened:
     funding_deadline: datetime  # the first instant at which a deposit is late
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class TransferCancelled:
     """The customer withdrew before paying in."""
 
@@ -50,7 +50,7 @@ class TransferCancelled:
     cancelled_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class TransferExpired:
     """No money came in time."""
 
@@ -60,7 +60,7 @@ class TransferExpired:
     expired_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class FundingConfirmed:
     """The deposit is ours to pass on. Complete for whoever pays out and for whoever posts."""
 
@@ -78,7 +78,7 @@ class FundingConfirmed:
     confirmed_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class LateFundingRecorded:
     """Money was confirmed for an ended transfer. It waits in suspense for a person; the transfer stays ended."""
 
@@ -89,7 +89,7 @@ class LateFundingRecorded:
     recorded_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class PayoutInitiated:
     """Money may have left: the payout was sent, or its outcome is unknown, or it was confirmed before we heard more."""
 
@@ -106,7 +106,7 @@ class PayoutInitiated:
     rail: str = "bank"  # decides how long settlement may take
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class PayoutReviewRequired:
     """The payout waits for a person."""
 
@@ -117,7 +117,7 @@ class PayoutReviewRequired:
     required_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class PayoutCompleted:
     """The creditor has the money."""
 
@@ -130,7 +130,7 @@ class PayoutCompleted:
     late_confirmation: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class TransferOverdue:
     """A waiting state outlived its deadline. Changes no state; a person looks at `queue`."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal, NamedTuple
 from uuid import UUID
 
 from contracts.ledger.v1 import EntryPosted, LedgerEvent, Posting, Side
 from services.kernel.money import Money
+from services.kernel.value import value
 
 
 class AccountKind(NamedTuple):
@@ -67,7 +67,7 @@ POSTINGS: Mapping[str, tuple[Leg, ...]] = {  # cause -> lines; states.md, last s
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class PostEntry:
     """A fact to be booked. `lines` come from `lines()`."""
 
@@ -79,7 +79,7 @@ class PostEntry:
     caused_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class Posted:
     """The entry stands for ever; what it says is in the books."""
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from contracts.quote.v1 import QuoteAccepted, QuoteCreated, QuoteEvent, QuoteExpired
 from services.kernel.money import Currency, Money, Rate, share_rounded_up
 from services.kernel.rejected import Invalid, NotFound, Rejected
+from services.kernel.value import value
 
 
 class CorridorUnsupported(Invalid):
@@ -71,7 +72,7 @@ class Corridors:
         return self.by_name[name]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class Offer:
     """A price, not yet promised to anybody."""
 
@@ -135,7 +136,7 @@ def _offer(corridor: Corridor, send: Money, fee: Money, spread: Money, rate: Rat
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class CreateQuote:
     """A customer wants this offer promised."""
 
@@ -144,7 +145,7 @@ class CreateQuote:
     offer: Offer
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class AcceptQuote:
     """A fact: the transfer service gave the quote to this transfer. It claimed the quote and checked its expiry."""
 
@@ -153,14 +154,14 @@ class AcceptQuote:
     opened_at: datetime  # when the transfer took it; the fact may reach us later
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class ExpireQuote:
     """A wake: the time of the quote is over."""
 
     quote_id: UUID
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Offered:
     """Promised, not used."""
 
@@ -168,7 +169,7 @@ class Offered:
     terms: QuoteCreated
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Accepted:
     """One transfer has it."""
 
@@ -177,7 +178,7 @@ class Accepted:
     transfer_id: UUID
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Expired:
     """Nobody took it, as far as we know: a transfer that took it in time may still be on its way to us."""
 

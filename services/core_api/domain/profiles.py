@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
@@ -10,6 +9,7 @@ from uuid import UUID
 from contracts.customer.v1 import KycDecided, KycVerdict, ProfileCreated, ProfileKind
 from services.kernel.rejected import Invalid, NotFound, Rejected
 from services.kernel.sealed import Sealed
+from services.kernel.value import value
 
 
 class ProfileNotFound(NotFound):
@@ -32,7 +32,7 @@ class KycAlreadyDecided(Rejected):
     """This person was rejected. A rejection stands: the customer may apply anew, with a new profile."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class CreateProfile:
     """A customer names somebody whom they send for, or to."""
 
@@ -44,7 +44,7 @@ class CreateProfile:
     account: Sealed | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class DecideKyc:
     """An operator's wish."""
 
@@ -52,7 +52,7 @@ class DecideKyc:
     verdict: KycVerdict
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class KycPending:
     """Nobody has looked yet: no transfer can be opened."""
 
@@ -61,7 +61,7 @@ class KycPending:
     profile: ProfileCreated
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class KycApproved:
     """May send or receive, until the approval is taken back."""
 
@@ -70,7 +70,7 @@ class KycApproved:
     profile: ProfileCreated
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class KycRejected:
     """May not, for good."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
@@ -11,6 +10,7 @@ from contracts.customer.v1 import Role, UserRegistered
 from services.kernel.decider import NOTHING_SEEN, Seen
 from services.kernel.rejected import Invalid, Rejected
 from services.kernel.sealed import Sealed
+from services.kernel.value import value
 
 
 class RoleRequired(Invalid):
@@ -25,7 +25,7 @@ class UserRegisteredOtherwise(Rejected):
     """This user is registered, with other roles."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class RegisterUser:
     """An operator's wish on the command line. Claims the login."""
 
@@ -36,7 +36,7 @@ class RegisterUser:
     seen: Seen = NOTHING_SEEN
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Registered:
     """May log in."""
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from contracts.deposit.routes import normalised_route
 from services.kernel.decider import NOTHING_SEEN, Seen
 from services.kernel.money import Money
+from services.kernel.value import value
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class ExpectDeposit:
     """A transfer waits for money on this route."""
 
@@ -25,7 +25,7 @@ class ExpectDeposit:
     deadline: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class ObserveDeposit:
     """A partner says that money arrived. Claims the partner's reference; `content` says what took it.
 
@@ -43,7 +43,7 @@ class ObserveDeposit:
     seen: Seen = NOTHING_SEEN
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class CloseRoute:
     """The transfer ended."""
 
@@ -51,7 +51,7 @@ class CloseRoute:
     transfer_id: UUID
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class GraceOver:
     """A wake: money has waited long enough for a transfer to be opened."""
 

@@ -17,6 +17,7 @@ from contracts.deposit.v1 import (
     DepositRouteClosed,
 )
 from services.kernel.money import MINOR_MAX, Currency, Money
+from services.kernel.value import value
 
 ARRIVALS_MAX = 100  # unresolved arrivals that a route adds up: bounds its state and the length of its events
 
@@ -28,7 +29,7 @@ class Deadlines:
     unknown_route_grace_seconds: int = 900  # how long money may be ahead of its `transfer.opened`
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Pile:
     """Unresolved money of one currency: its sum, the arrivals in it, and when the last of them was observed."""
 
@@ -37,7 +38,7 @@ class Pile:
     last_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class Expectation:
     """What the transfer waits for. `deadline` is the first instant at which money is late."""
 
@@ -47,7 +48,7 @@ class Expectation:
     deadline: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class Unexpected:
     """Money without a transfer, in its grace."""
 
@@ -55,7 +56,7 @@ class Unexpected:
     piles: tuple[Pile, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class Unmatched:
     """Money without a transfer, its grace over: a person looks."""
 
@@ -63,7 +64,7 @@ class Unmatched:
     piles: tuple[Pile, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class Expected:
     """A transfer, and no money that was judged."""
 
@@ -72,7 +73,7 @@ class Expected:
     piles: tuple[Pile, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class Mismatched:
     """A transfer, and money that does not fit it."""
 
@@ -81,7 +82,7 @@ class Mismatched:
     piles: tuple[Pile, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class Confirmed:
     """The transfer has its money. `piles`: what came beside or after it."""
 
@@ -90,7 +91,7 @@ class Confirmed:
     piles: tuple[Pile, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class Closed:
     """The transfer ended. Kept for ever, so that late money is recognised and never matched."""
 

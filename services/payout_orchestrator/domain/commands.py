@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 from services.kernel.money import Money
 from services.kernel.sealed import Sealed
+from services.kernel.value import value
 
 DeadlineName = Literal["approval", "submission", "lease", "settlement", "unknown_deadline"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class RequestPayout:
     """A funded transfer wants its money paid out."""
 
@@ -28,21 +28,21 @@ class RequestPayout:
     creditor_account: Sealed
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class BeginSubmit:
     """The intent of a call that sends: written before the first byte."""
 
     payout_id: UUID
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class BeginAsk:
     """The intent of a call that asks: it changes nothing, so it writes nothing."""
 
     payout_id: UUID
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class RecordSent:
     """The partner accepted the key, in whichever attempt."""
 
@@ -51,7 +51,7 @@ class RecordSent:
     partner_reference: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class RecordDeferred:
     """Attempt `attempt` was provably not accepted; `unsent`: provably no request of it left us."""
 
@@ -62,7 +62,7 @@ class RecordDeferred:
     unsent: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class RecordRefused:
     """A definite no: to attempt `attempt`, or (None) by callback or poll."""
 
@@ -71,7 +71,7 @@ class RecordRefused:
     attempt: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class RecordUnknown:
     """No usable answer to attempt `attempt`, or (None) a callback that we cannot read."""
 
@@ -80,7 +80,7 @@ class RecordUnknown:
     attempt: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class RecordNotKnown:
     """Asked at `asked_at` or later, the partner does not know our key."""
 
@@ -88,7 +88,7 @@ class RecordNotKnown:
     asked_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class RecordPending:
     """Asked or told: accepted, not settled yet."""
 
@@ -97,7 +97,7 @@ class RecordPending:
     partner_reference: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class ConfirmPayout:
     """Callback or poll: the creditor has `amount`."""
 
@@ -107,7 +107,7 @@ class ConfirmPayout:
     settled_at: datetime | None  # None: the partner named no time, ours is taken
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class PassDeadline:
     """A wake of that name is due. Stale when the payout has moved on."""
 

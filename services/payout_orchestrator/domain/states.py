@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -21,11 +21,12 @@ from contracts.payout.v1 import (
     PayoutSubmitting,
     PayoutUnknown,
 )
+from services.kernel.value import value
 
 APPROVAL_QUEUE = "payout-approval"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class Stage:
     """What every stage knows. `attempts`: how often it was submitted. `contradictions`: what was said and cannot be.
 
@@ -42,14 +43,14 @@ class Stage:
     contradictions: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class Requested(Stage):
     """Waits for somebody's approval."""
 
     state: ClassVar[str] = "REQUESTED"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class Approved(Stage):
     """To be submitted: for the first time, or again with the same key after a proof that it was not accepted.
 
@@ -59,7 +60,7 @@ class Approved(Stage):
     state: ClassVar[str] = "APPROVED"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class Submitting(Stage):
     """A call is out, until `lease_until` at the latest."""
 
@@ -67,21 +68,21 @@ class Submitting(Stage):
     lease_until: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class Sent(Stage):
     """Accepted by the partner."""
 
     state: ClassVar[str] = "SENT"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class Unknown(Stage):
     """Money may have left. No call of ours that sends is out since `since`: only asking leads on."""
 
     state: ClassVar[str] = "UNKNOWN"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class ManualReview(Stage):
     """A person decides. `refusal`: the partner's last definite no, if that is why or what followed."""
 
@@ -89,7 +90,7 @@ class ManualReview(Stage):
     refusal: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class Confirmed(Stage):
     """The creditor has the money."""
 

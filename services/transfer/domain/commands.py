@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -11,6 +10,7 @@ from services.kernel.decider import NOTHING_SEEN, Seen
 from services.kernel.money import Money, Rate
 from services.kernel.rejected import NotFound, Rejected
 from services.kernel.sealed import Sealed
+from services.kernel.value import value
 
 
 class TransferNotFound(NotFound):
@@ -59,7 +59,7 @@ class IllegalTransition(Rejected):
     """The transfer has gone too far, or is over."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class Terms:
     """What the quote promises, as the transfer relies on it."""
 
@@ -79,7 +79,7 @@ class Terms:
     expires_at: datetime  # the first instant at which the quote is dead
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class Party:
     """A sender or receiver as the server knows them; never as the client says."""
 
@@ -88,7 +88,7 @@ class Party:
     kyc: Literal["pending", "approved", "rejected"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class OpenTransfer:
     """A customer takes a quote. Claims the quote and the route."""
 
@@ -104,7 +104,7 @@ class OpenTransfer:
     seen: Seen = NOTHING_SEEN
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class CancelTransfer:
     """The customer withdraws before paying in."""
 
@@ -113,7 +113,7 @@ class CancelTransfer:
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class ConfirmFunding:
     """A fact: the deposit was confirmed."""
 
@@ -121,7 +121,7 @@ class ConfirmFunding:
     received: Money
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class InitiatePayout:
     """A fact: the payout was sent, or nobody knows whether it was. Money may have left."""
 
@@ -129,7 +129,7 @@ class InitiatePayout:
     payout_id: UUID
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class CompletePayout:
     """A fact: the creditor has the money."""
 
@@ -137,7 +137,7 @@ class CompletePayout:
     payout_id: UUID
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class RequireReview:
     """A fact: the payout goes no further without a person."""
 
@@ -146,14 +146,14 @@ class RequireReview:
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class ExpireTransfer:
     """A wake: the funding deadline is over."""
 
     transfer_id: UUID
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class ReportOverdue:
     """A wake: the wait of that name (`states.Waiting.wake`) may have lasted too long."""
 

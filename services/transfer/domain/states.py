@@ -21,6 +21,7 @@ from contracts.transfer.v1 import (
     TransferOverdue,
 )
 from services.kernel.money import Money
+from services.kernel.value import value
 
 DAY_SECONDS = 86_400
 
@@ -40,7 +41,7 @@ class Deadlines:
         return self.settlement_seconds.get(rail, DAY_SECONDS)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AwaitingFunding:
     """Open; no money yet."""
 
@@ -48,7 +49,7 @@ class AwaitingFunding:
     opened: TransferOpened
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class Funded:
     """Paid in; the payout has not left."""
 
@@ -58,7 +59,7 @@ class Funded:
     since: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class PayingOut:
     """Money may have left, by the initiation that is outstanding: `payout_id`."""
 
@@ -69,7 +70,7 @@ class PayingOut:
     since: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class ReviewUnsent:
     """A person decides; no initiation is outstanding, so nothing has left."""
 
@@ -81,7 +82,7 @@ class ReviewUnsent:
     since: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class ReviewSent:
     """A person decides; the initiation of `payout_id` is outstanding, so money may have left."""
 
@@ -93,7 +94,7 @@ class ReviewSent:
     since: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class Completed:
     """The creditor has the money."""
 
@@ -104,7 +105,7 @@ class Completed:
     completed_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class Cancelled:
     """Withdrawn before it was paid in. `late`: money that came nevertheless."""
 
@@ -113,7 +114,7 @@ class Cancelled:
     late: LateFundingRecorded | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@value(kw_only=True)
 class Expired:
     """Not paid in in time. `late`: money that came nevertheless."""
 
@@ -150,7 +151,7 @@ TRANSITIONS: tuple[tuple[str, type, str, str], ...] = (  # state, event, next st
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Waiting:
     """What a stage waits for: the wake that looks after it, since when it waits, and whose queue it falls into."""
 
