@@ -303,7 +303,8 @@ class KafkaSubscription:
             client.seek(TopicPartition(*at), offset)
 
     async def _handle(self, records: Any) -> None:
-        await self._ends_with(self._consumer.handle([_record(raw) for raw in records]))
+        outside = self._consumer.inbox.outside
+        await self._ends_with(self._consumer.handle([_filled(raw) if raw.topic in outside else raw for raw in records]))
 
     async def _ends_with(self, step: Awaitable[None]) -> None:
         """What the consumer lets out ends the process."""
@@ -352,12 +353,9 @@ def _pace(client: AIOKafkaConsumer) -> None:
     fetcher._get_actions_per_node = paced  # noqa: SLF001
 
 
-def _record(raw: Any) -> Record:
-    headers = raw.headers
-    for _, content in headers:
-        if content is None:  # Kafka knows a header without a value
-            headers = tuple((name, value or b"") for name, value in headers)
-            break
+def _filled(raw: Any) -> Record:
+    """A stranger's record for its reader: Kafka knows a header without a value, who reads them need not."""
+    headers = tuple((name, value or b"") for name, value in raw.headers)
     return Record(raw.topic, raw.partition, raw.offset, raw.key, raw.value, headers, raw.timestamp)
 
 

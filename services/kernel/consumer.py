@@ -139,7 +139,7 @@ class Consumer:
             ours = self._in_place(records)
             if not ours:
                 return
-            alone = {(record.topic, record.partition) for record in ours} & self._alone
+            alone = self._alone and {(record.topic, record.partition) for record in ours} & self._alone
             if alone:
                 await self._one_by_one(ours)
                 self._alone -= alone
@@ -306,9 +306,9 @@ class Consumer:
         self._cursors.saved(poll.saved)
         self._places.stored.update(poll.stored)
         self._places.saved.update(poll.checkpoints)
-        for each in received:
-            at = (each.record.topic, each.record.partition)
-            self._places.reading[at] = self.hints[at] = each.record.offset + 1
+        self._places.reading.update(poll.ends)
+        self.hints.update(poll.ends)
+        for at in poll.ends:
             self._holes.pop(at, None)
         if poll.checkpoints:
             self._saved_at = self._clock()

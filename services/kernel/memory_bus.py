@@ -48,11 +48,11 @@ class MemoryBus:
             self.append(at, key, event.data, headers_of(event, self._source, self._epoch), when)
 
     def append(
-        self, at: Partition, key: bytes | None, value: bytes | None, headers: Headers = (), timestamp_ms: int = 0
+        self, at: Partition, key: bytes | None, value: bytes | None, headers: Headers = (), timestamp: int = 0
     ) -> Record:
         """Whatever anybody writes into a topic."""
         offset = self.records[at][-1].offset + 1 if self.records[at] else 0
-        record = Record(at[0], at[1], offset, key, value, tuple(headers), timestamp_ms)
+        record = Record(at[0], at[1], offset, key, value, tuple(headers), timestamp)
         self.records[at].append(record)
         return record
 

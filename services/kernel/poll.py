@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import islice
 from uuid import UUID
 
@@ -28,7 +29,7 @@ Source = tuple[str, UUID]  # topic, stream
 
 @value
 class Record:
-    """A record as it was polled."""
+    """A record as it was polled: what is read of aiokafka's own, which comes in its place."""
 
     topic: str
     partition: int
@@ -36,7 +37,7 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: Headers
-    timestamp_ms: int = 0
+    timestamp: int = 0  # ms since 1970
 
 
 @value
@@ -48,6 +49,10 @@ class Received:
     unit: Unit | None = None
     broken: Exception | None = None  # why it must be parked
     taken: bool = False  # before the last checkpoint was read: it only teaches its cursor
+
+
+class Taken(Exception):
+    """It was taken before."""
 
 
 class Gap(Exception):
@@ -79,6 +84,10 @@ class Cursors:
     def get(self, at: Source) -> Cursor | None:
         """None says nothing about the store."""
         return self._unsaved.get(at) or self._saved.get(at)
+
+    def missing(self, sources: set[Source]) -> set[Source]:
+        """Those of which nothing is remembered."""
+        return sources.difference(self._unsaved).difference(self._saved)
 
     def is_stored(self, at: Source) -> bool:
         """The store has a cursor of it, this one or an older one."""
@@ -154,12 +163,17 @@ class Poll:
         self.results: dict[str, int] = {}
         self.parked: Counter[str] = Counter()  # by topic
 
+    @cached_property
+    def ends(self) -> dict[Partition, int]:
+        """The offset behind its last record, for each partition in it."""
+        return {(each.record.topic, each.record.partition): each.record.offset + 1 for each in self._received}
+
     def wanted(self) -> Wanted:
         """The streams of the asks, and a cursor for each source stream that is not remembered."""
         wanted = wanted_by(each.unit for each in self._received if each.unit)
         wanted.consumer = self._consumer
         sources = {(each.record.topic, each.envelope.stream_id) for each in self._received if each.envelope}
-        wanted.cursors = {at for at in sources if self._cursors.get(at) is None}
+        wanted.cursors = self._cursors.missing(sources)
         return wanted
 
     def only_passes(self) -> bool:
@@ -192,57 +206,45 @@ class Poll:
             write.add(part, (at[1], self._consumer, at[0], cursor.version, cursor.hash, cursor.parked))
 
     def _record(self, each: Received, known: Known, decide: Decide, write: Write) -> Outcome:
-        if each.envelope is None:
+        envelope = each.envelope
+        if envelope is None:
             return self._stranger(each, decide, write)
-        at = (each.record.topic, each.envelope.stream_id)
-        cursor = self.moved.get(at) or self._cursors.get(at) or known.cursors.get(at)
-        standing, seen = self._standing(each, cursor)
+        at = (each.record.topic, envelope.stream_id)
+        cursor = self.moved.get(at) or self._cursors.get(at) or known.cursors.get(at) or _BEGINNING
+        trouble: BaseException | None = _misfit(envelope, cursor)
         if each.taken:
-            return self._learnt(at, each.envelope, known=seen or standing is not None)
-        if seen:
-            return self._count("duplicate", Outcome(replayed=True))
-        outcome = Outcome() if standing or each.unit is None else decide(each.unit)
-        trouble = standing or outcome.error or outcome.refusal
+            return self._learnt(at, envelope, trouble)
+        if trouble is _TAKEN:
+            return self._count("duplicate", _REPLAYED)
+        trouble, outcome = trouble or each.broken, _PASSED
+        if trouble is None and each.unit is not None:
+            outcome = decide(each.unit)
+            trouble = outcome.error or outcome.refusal
+        if trouble is not None:
+            return self._park_stream(at, cursor, each, trouble, write)
+        self.moved[at] = Cursor(envelope.version, envelope.hash, parked=False)
+        if each.unit is None:
+            return self._count("skipped", outcome)
+        self._done.add(at)
+        return self._count("applied", outcome)
+
+    def _learnt(self, at: Source, envelope: Envelope, trouble: BaseException | None) -> Outcome:
+        """It was taken or parked before; what its cursor does not say yet, it says."""
         if trouble is None:
-            self.moved[at] = Cursor(each.envelope.version, each.envelope.hash, parked=False)
-            if each.unit is None:
-                return self._count("skipped", outcome)
-            self._done.add(at)
-            return self._count("applied", outcome)
-        if cursor is None or not cursor.parked:
-            last = (cursor.version, cursor.hash) if cursor else (0, GENESIS)
-            self.moved[at] = Cursor(*last, parked=True)
+            self.moved[at] = Cursor(envelope.version, envelope.hash, parked=False)
+        return _REPLAYED
+
+    def _park_stream(self, at: Source, cursor: Cursor, each: Received, trouble: BaseException, write: Write) -> Outcome:
+        if not cursor.parked:
+            self.moved[at] = Cursor(cursor.version, cursor.hash, parked=True)
             self._done.add(at)
         return self._park(each, trouble, write)
-
-    def _learnt(self, at: Source, envelope: Envelope, *, known: bool) -> Outcome:
-        """It was taken or parked before; what its cursor does not say yet, it says."""
-        if not known:
-            self.moved[at] = Cursor(envelope.version, envelope.hash, parked=False)
-        return Outcome(replayed=True)
-
-    def _standing(self, each: Received, cursor: Cursor | None) -> tuple[Exception | None, bool]:
-        """(why it cannot be taken or None, whether it was taken before)."""
-        envelope = each.envelope
-        assert envelope is not None
-        version, last = (cursor.version, cursor.hash) if cursor else (0, GENESIS)
-        if envelope.version < version or (envelope.version == version and envelope.hash == last):
-            return None, True
-        if cursor and cursor.parked:
-            return Behind("its stream is parked"), False
-        if envelope.version == version:
-            return Fork(f"another version {version} than the one taken"), False
-        if envelope.version > version + 1:
-            return Gap(f"version {envelope.version} after {version}"), False
-        if envelope.prev_hash != last:
-            return Fork(f"version {envelope.version} does not follow the one taken"), False
-        return each.broken, False
 
     def _stranger(self, each: Received, decide: Decide, write: Write) -> Outcome:
         """A record without an identity of ours: from outside, or unreadable. It is parked alone."""
         if each.taken:
-            return Outcome(replayed=True)
-        outcome = Outcome() if each.unit is None else decide(each.unit)
+            return _REPLAYED
+        outcome = _PASSED if each.unit is None else decide(each.unit)
         trouble = each.broken or outcome.error or outcome.refusal
         return self._park(each, trouble, write) if trouble else self._count("applied", outcome)
 
@@ -265,9 +267,7 @@ class Poll:
 
     def _fence(self, write: Write) -> None:
         """A row for each partition that came further, at a checkpoint for all; learning never moves a position back."""
-        ends = dict(self._places.reading)
-        ends.update(((each.record.topic, each.record.partition), each.record.offset + 1) for each in self._received)
-        for at, end in sorted(ends.items()):
+        for at, end in sorted({**self._places.reading, **self.ends}.items()):
             expected = self._places.stored[at]
             following = max(expected, end)
             if self._checkpoint:
@@ -283,6 +283,25 @@ def _by_stream(item: tuple[Source, Cursor]) -> tuple[bytes, str]:
     return stream_id.bytes, source
 
 
+def _misfit(envelope: Envelope, cursor: Cursor) -> Exception | None:
+    """Why it cannot be the next of its stream; _TAKEN when it was taken before."""
+    version = envelope.version
+    if version < cursor.version or (version == cursor.version and envelope.hash == cursor.hash):
+        return _TAKEN
+    if cursor.parked:
+        return Behind("its stream is parked")
+    if version == cursor.version:
+        return Fork(f"another version {version} than the one taken")
+    if version > cursor.version + 1:
+        return Gap(f"version {version} after {cursor.version}")
+    if envelope.prev_hash != cursor.hash:
+        return Fork(f"version {version} does not follow the one taken")
+    return None
+
+
+_BEGINNING = Cursor(0, GENESIS, parked=False)
+_PASSED, _REPLAYED = Outcome(), Outcome(replayed=True)
+_TAKEN = Taken()
 _NOTHING = Known(at=datetime.min.replace(tzinfo=UTC))
 
 

@@ -8,7 +8,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from aiokafka import ConsumerRecord
 
+from services.kernel.bus import KafkaSubscription
 from services.kernel.consumer import PARKED_MIN, SUSPECT_TRIES_MAX, Inbox, ParkingRate
 from services.kernel.decider import Unit
 from services.kernel.memory import Fault
@@ -323,6 +325,26 @@ async def test_rubbish_from_outside_never_stops_it() -> None:
             await member.subscription.drain()
     assert len(world.parked()) == PARKED_MIN * 3 - 8  # those after the last poll wait
     await member.subscription.drain()
+
+
+async def test_a_strangers_header_without_a_value_is_an_empty_one_to_its_reader() -> None:
+    seen: list[Record] = []
+
+    def stranger(record: Record) -> Unit:
+        seen.append(record)
+        return ask(uuid4(), Add(1))
+
+    world = World()
+    member = await world.consumer(replace(inbox(), outside={OUTSIDE: stranger}))
+    subscription = KafkaSubscription("nowhere:9092", member.consumer, _never)
+    headers = (("signature", None), ("other", b"1"))
+    await subscription._handle([ConsumerRecord(OUTSIDE, 0, 0, 5, 0, b"k", b"v", None, 1, 1, headers)])
+    assert [tuple(each.headers) for each in seen] == [(("signature", b""), ("other", b"1"))]
+    assert world.parked() == []
+
+
+def _never(error: BaseException) -> None:
+    raise AssertionError(error)
 
 
 async def test_a_record_in_hand_at_too_many_deaths_is_parked_untried() -> None:
