@@ -134,7 +134,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
         async with self._subscription.lock:
-            self._subscription.revoked()
+            await self._subscription.revoked()
 
     async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
         await self._subscription.assigned([(each.topic, each.partition) for each in assigned])
@@ -282,8 +282,9 @@ class KafkaSubscription:
         assert client is not None, "started"
         return client
 
-    def revoked(self) -> None:
+    async def revoked(self) -> None:
         """See _Listener."""
+        await self._consumer.save()
         self._consumer.revoked()
 
     async def assigned(self, partitions: Sequence[Partition]) -> None:
@@ -328,7 +329,9 @@ class KafkaSubscription:
         return found
 
     async def stop(self) -> None:
-        """Leave the group."""
+        """Leave the group, with nothing left for the next member to learn."""
+        async with self.lock:
+            await self._consumer.save()
         await self._broker.stop()
 
 

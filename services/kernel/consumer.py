@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -25,6 +26,7 @@ ALONE_AFTER_STARTS = 2  # died this often without progress: the next poll goes r
 SUSPECT_TRIES_MAX = 3  # a record that was in hand at this many deaths is parked untried
 PARKED_MIN, PARKED_SHARE, PARKED_SECONDS = 20, 0.05, 60.0  # beyond both, the deploy is bad and not the data
 CHECKPOINT_SECONDS = 5.0  # what a start has to learn again, in a time in which a stream has moved a few times
+SAVE_SECONDS = 2.0  # for the last checkpoint of a member that leaves: the others wait for it
 AWAY_MAX = 60  # batches in a row that found the store away; then the process starts again
 
 
@@ -152,10 +154,16 @@ class Consumer:
             places = self._places
             behind = any(end > places.stored[at] for at, end in places.reading.items())
             if behind or (places.reading != places.saved and self._is_time()):
-                await self._commit([])
+                await self._commit([], settle=True)
+
+    async def save(self) -> None:
+        """A last checkpoint, so that whoever comes next has nothing to learn. Correctness does not need it."""
+        with suppress(Fenced, Unavailable, ContentRefused, TimeoutError):
+            async with asyncio.timeout(SAVE_SECONDS):
+                await self._engine.run(self._poll([], settle=True, checkpoint=True))
 
     def _is_time(self) -> bool:
-        return self._clock() - self._saved_at >= CHECKPOINT_SECONDS or self._cursors.full
+        return self._clock() - self._saved_at >= CHECKPOINT_SECONDS or self._cursors.full or self._places.jumped
 
     def _in_place(self, records: Sequence[Record]) -> list[Record]:
         """The records that continue our positions. A hole is seeked once and believed the second time."""
@@ -197,8 +205,9 @@ class Consumer:
             return Received(record, envelope, broken=error)
 
     def _read_again(self, record: Record) -> Received:
-        """One that was taken before the checkpoint that we began at: who it is, and no more."""
-        return Received(record, self._identity(record), taken=True)
+        """One behind the stored position: who it is, and no more; not even that when a person has jumped over it."""
+        jumped = record.offset >= self._places.taken[record.topic, record.partition]
+        return Received(record, None if jumped else self._identity(record), taken=True)
 
     def _suspected(self, record: Record) -> Received:
         return Received(record, self._identity(record), broken=Suspect(f"in hand at {SUSPECT_TRIES_MAX} deaths"))
@@ -227,35 +236,42 @@ class Consumer:
         asks = handler(event, cause)
         return Unit(asks, _meta(cause, self._actor, envelope.traceparent)) if asks else None
 
-    async def _commit(self, received: Sequence[Received]) -> None:
-        name, checkpoint = self.inbox.name, self._is_time()
-        poll = Poll(name, self._epoch, received, self._cursors, self._places, checkpoint=checkpoint)
+    async def _commit(self, received: Sequence[Received], *, settle: bool = False) -> bool:
+        """Whether it is committed. If not, we are back at the store's positions: what follows must be read again."""
+        poll = self._poll(received, settle=settle, checkpoint=self._is_time())
         if poll.only_passes():
             self._advance(received, poll)
-            return
+            return True
         try:
             await self._engine.run(poll)
         except Fenced:
             await self._recover(list(self._places.reading))
+            return False
         except ContentRefused as refused:
-            await self._halve(received, refused)
+            return await self._halve(received, refused, settle=settle)
         except Unavailable as away:
             await self._wait(away)
-        else:
-            self._away = 0
-            self._advance(received, poll)
+            return False
+        self._away = 0
+        self._advance(received, poll)
+        return True
 
-    async def _halve(self, received: Sequence[Received], refused: ContentRefused) -> None:
+    def _poll(self, received: Sequence[Received], *, settle: bool, checkpoint: bool) -> Poll:
+        name, cursors, places = self.inbox.name, self._cursors, self._places
+        return Poll(name, self._epoch, received, cursors, places, settle=settle, checkpoint=checkpoint)
+
+    async def _halve(self, received: Sequence[Received], refused: ContentRefused, *, settle: bool) -> bool:
         """The database refuses something in here: down to the culprit, which is parked."""
+        if not received:
+            raise refused
         if len(received) == 1:
             only = received[0]
             if only.broken is not None:
                 raise refused
-            await self._commit([Received(only.record, only.envelope, broken=refused)])
-            return
+            return await self._commit([Received(only.record, only.envelope, broken=refused)], settle=settle)
         middle = len(received) // 2
-        await self._commit(received[:middle])
-        await self._commit(received[middle:])
+        first, second = received[:middle], received[middle:]
+        return await self._commit(first, settle=settle) and await self._commit(second, settle=settle)
 
     async def _wait(self, away: Unavailable) -> None:
         self._away += 1
@@ -265,13 +281,14 @@ class Consumer:
         await self._recover(list(self._places.reading))
 
     async def _one_by_one(self, records: Sequence[Record]) -> None:
+        """Each with its own write, also of one that only passes: a death must find the position at its culprit."""
         for record in records:
             at = (record.topic, record.partition)
-            if self._places.reading.get(at, -1) > record.offset:
-                continue
             taken = record.offset < self._places.stored[at]
             tries = 0 if taken else await self._tries(at, record.offset)
-            await self._commit([self._read(record) if tries <= SUSPECT_TRIES_MAX else self._suspected(record)])
+            received = self._read(record) if tries <= SUSPECT_TRIES_MAX else self._suspected(record)
+            if not await self._commit([received], settle=True):
+                return
 
     async def _tries(self, at: Partition, offset: int) -> int:
         """At how many deaths it was in hand, and now. A failure that we lived through is not held against it."""
@@ -286,7 +303,7 @@ class Consumer:
         self._cursors.forget()
         found = await self._stored(partitions)
         for at, position in found.items():
-            self._places.stored[at] = position.next_offset
+            self._places.stored[at], self._places.taken[at] = position.next_offset, position.taken
             self._places.saved[at] = position.checkpoint
             self._places.reading[at] = min(position.next_offset, position.checkpoint)
             if position.starts >= ALONE_AFTER_STARTS:
@@ -305,6 +322,7 @@ class Consumer:
         self._cursors.moved(poll.moved)
         self._cursors.saved(poll.saved)
         self._places.stored.update(poll.stored)
+        self._places.taken.update(poll.taken)
         self._places.saved.update(poll.checkpoints)
         self._places.reading.update(poll.ends)
         self.hints.update(poll.ends)

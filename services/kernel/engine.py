@@ -144,12 +144,7 @@ class Engine:
             write = batch.finished()
             if batch.first_event:
                 attempts[batch.first_event] = (outcomes, write)  # from here on its commit may happen, heard of or not
-            try:
-                await transaction.write(write)
-            except Conflict:  # this one will not
-                if batch.first_event:
-                    del attempts[batch.first_event]
-                raise
+            await transaction.write(write)
         return outcomes, write
 
     async def _fold_anew(self, transaction: Transaction, known: Known) -> dict[UUID, Any]:
@@ -159,8 +154,8 @@ class Engine:
             decider = self._deciders.get(head.category)
             if decider is not None and decider.fold_version != head.fold:
                 events = await transaction.events(head.stream_id)
-                try:
-                    anew[head.stream_id] = self._fold(decider, events)
+                try:  # without locks there may be more by now than the head that was read
+                    anew[head.stream_id] = self._fold(decider, events[: head.version])
                 except Exception as error:  # noqa: BLE001 - a stream that cannot be folded is refused alone
                     anew[head.stream_id] = Unfoldable(error)
         return anew

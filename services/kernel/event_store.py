@@ -81,7 +81,7 @@ ASSIGN = """
     FROM unnest($3::text[], $4::int[]) AS r(topic, partition)
     ORDER BY r.topic, r.partition
     ON CONFLICT (consumer, topic, epoch, partition) DO UPDATE SET starts = o.starts + 1
-    RETURNING topic, partition, next_offset, checkpoint, starts, suspect_offset, suspect_tries"""
+    RETURNING topic, partition, next_offset, checkpoint, taken, starts, suspect_offset, suspect_tries"""
 SUSPECT = """
     UPDATE consumer_offset
     SET suspect_tries = CASE WHEN suspect_offset = $5 THEN suspect_tries + 1 ELSE 1 END, suspect_offset = $5
@@ -180,6 +180,7 @@ class PostgresStore:
         self._statements: dict[frozenset[str], Statement] = {}
         self._mutex = asyncio.Lock()
         self._lane = secrets.randbits(63)
+        self._is_alone = False
         self._heads: Loader[UUID, StoredHead] = Loader(self._query_heads)
         self.read_accounts = read_accounts
 
@@ -197,7 +198,7 @@ class PostgresStore:
         """One at a time; every error leaves as a word of the port, or as it is when it is not the database's."""
         async with self._mutex:
             try:
-                connection = await self._ready()
+                connection = await self._alone()
                 async with connection.transaction() if locking else nullcontext():
                     yield PostgresTransaction(self, connection, locking=locking)
             except BaseException as error:
@@ -209,11 +210,17 @@ class PostgresStore:
                 raise known from error
 
     async def _ready(self) -> asyncpg.Connection[Any]:
-        """The connection; a new one is ours only when its predecessor has ended, with whatever was still on its way."""
         if self._connection is None or self._connection.is_closed():
-            self._connection = await self._connect()
-            await self._connection.fetch(ONE_SESSION, self._lane)
+            self._connection, self._is_alone = await self._connect(), False
         return self._connection
+
+    async def _alone(self) -> asyncpg.Connection[Any]:
+        """A connection that may write: its predecessor has ended, with whatever was still on its way (0013)."""
+        connection = await self._ready()
+        if not self._is_alone:
+            await connection.fetch(ONE_SESSION, self._lane)
+            self._is_alone = True
+        return connection
 
     async def drop(self) -> None:
         """Forget the connection: its state is not known any more."""
@@ -264,6 +271,16 @@ class PostgresStore:
         return Taken([Due(*row[1:]) for row in rows if row[1] is not None], rows[0][0])
 
 
+# A session whose client is gone without a word holds its lane's lock: the server looks after it, for 15 s at most.
+HALF_OPEN = {
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "3",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "15000",
+    "client_connection_check_interval": "5000",
+}
+
+
 def connector(dsn: str, schema: str, application_name: str, **more: str) -> Callable[[], Any]:
     """Opens a connection fit for the write path: bounded waits, generic plans, one schema; `more` settings win."""
     settings = {
@@ -279,6 +296,7 @@ def connector(dsn: str, schema: str, application_name: str, **more: str) -> Call
         "enable_mergejoin": "off",
         "jit": "off",
         "timezone": "UTC",
+        **HALF_OPEN,
         **more,
     }
 

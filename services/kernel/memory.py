@@ -174,7 +174,7 @@ class MemoryStore:
         stored = self.tables.positions
         for at in partitions:
             old = stored.get((consumer, epoch, at))
-            stored[consumer, epoch, at] = replace(old, starts=old.starts + 1) if old else Position(0, 0)
+            stored[consumer, epoch, at] = replace(old, starts=old.starts + 1) if old else Position(0, 0, 0)
         return {at: stored[consumer, epoch, at] for at in partitions}
 
     async def suspect(self, consumer: str, epoch: int, at: Partition, offset: int) -> int:
@@ -281,9 +281,11 @@ def _those(table: Mapping[Any, Any], keys: set[Any]) -> dict[Any, Any]:
 
 
 def _fence_is_ours(store: MemoryStore, row: Row) -> bool:
-    consumer, topic, epoch, partition, expected, _, _ = row
+    consumer, topic, epoch, partition, expected, _, checkpoint, saved = row
     position = store.tables.positions.get((consumer, epoch, (topic, partition)))
-    return position is not None and position.next_offset == expected
+    if position is None or position.next_offset != expected:
+        return False
+    return checkpoint is None or position.checkpoint == saved
 
 
 def _stands_at(store: MemoryStore, row: Row) -> bool:
@@ -384,11 +386,14 @@ def _apply(store: MemoryStore, part: str, row: Row, topic: str) -> None:  # noqa
 
 
 def _apply_fence(tables: Tables, row: Row) -> None:
-    consumer, topic, epoch, partition, expected, following, checkpoint = row
-    old = tables.positions[consumer, epoch, (topic, partition)]
-    new = replace(old, next_offset=following) if following <= expected else Position(following, old.checkpoint)
+    consumer, topic, epoch, partition, expected, following, checkpoint, _ = row
+    at = (consumer, epoch, (topic, partition))
+    old = tables.positions[at]
     saved = old.checkpoint if checkpoint is None else checkpoint
-    tables.positions[consumer, epoch, (topic, partition)] = replace(new, checkpoint=saved)
+    if following > expected:
+        tables.positions[at] = Position(following, saved, following)
+    else:
+        tables.positions[at] = replace(old, next_offset=following, checkpoint=saved)
 
 
 def _apply_event(store: MemoryStore, row: Row, topic: str) -> None:

@@ -36,14 +36,18 @@ def typed(columns: str) -> tuple[tuple[str, str], ...]:
 PARTS: tuple[Part, ...] = (
     Part(
         "fence",
-        typed("consumer text, topic text, epoch int, partition int, expected bigint, next bigint, checkpoint bigint"),
+        typed(
+            "consumer text, topic text, epoch int, partition int, expected bigint, next bigint, checkpoint bigint,"
+            "saved bigint"
+        ),
         """UPDATE consumer_offset o
            SET next_offset = r.next, checkpoint = coalesce(r.checkpoint, o.checkpoint),
+               taken = CASE WHEN r.next > r.expected THEN r.next ELSE o.taken END,
                starts = CASE WHEN r.next > r.expected THEN 0 ELSE o.starts END,
                suspect_tries = CASE WHEN r.next > r.expected THEN 0 ELSE o.suspect_tries END
            FROM {rows}
            WHERE (o.consumer, o.topic, o.epoch, o.partition) = (r.consumer, r.topic, r.epoch, r.partition)
-             AND o.next_offset = r.expected
+             AND o.next_offset = r.expected AND (r.checkpoint IS NULL OR o.checkpoint = r.saved)
            RETURNING 1""",
         "CR002",
     ),

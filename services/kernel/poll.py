@@ -131,12 +131,17 @@ class Places:
     reading: dict[Partition, int] = field(default_factory=dict)  # the next offset that it reads
     stored: dict[Partition, int] = field(default_factory=dict)  # the position as the store has it
     saved: dict[Partition, int] = field(default_factory=dict)  # the checkpoint as the store has it
+    taken: dict[Partition, int] = field(default_factory=dict)  # how far we came ourselves: behind `stored` after a jump
+
+    @property
+    def jumped(self) -> bool:
+        """A person has moved a position forward. What was jumped over was not taken, so its streams have a gap."""
+        return any(self.taken[at] < stored for at, stored in self.stored.items())
 
 
 class Poll:
-    """The intake of one batch of records; without any, it stores the positions.
-
-    With `checkpoint`, it saves all cursors, and says so beside the positions.
+    """The intake of one batch of records. With `settle` it stores the positions also of what only passed; with
+    `checkpoint` it saves all cursors, and says so beside the positions.
     """
 
     def __init__(
@@ -147,6 +152,7 @@ class Poll:
         cursors: Cursors,
         places: Places,
         *,
+        settle: bool = False,
         checkpoint: bool = False,
     ) -> None:
         self._consumer = consumer
@@ -154,11 +160,13 @@ class Poll:
         self._received = received
         self._cursors = cursors
         self._places = places
+        self._settle = settle
         self._checkpoint = checkpoint
         self._done: set[Source] = set()  # with something applied or parked
         self.moved: dict[Source, Cursor] = {}
         self.saved: dict[Source, Cursor] = {}
         self.stored: dict[Partition, int] = {}
+        self.taken: dict[Partition, int] = {}
         self.checkpoints: dict[Partition, int] = {}
         self.results: dict[str, int] = {}
         self.parked: Counter[str] = Counter()  # by topic
@@ -178,7 +186,12 @@ class Poll:
 
     def only_passes(self) -> bool:
         """Whether nothing must be read or written for these records: then they have moved their cursors, in memory."""
-        if self._checkpoint or any(each.unit or each.broken for each in self._received) or self.wanted().cursors:
+        if (
+            self._checkpoint
+            or self._settle
+            or any(each.unit or each.broken for each in self._received)
+            or self.wanted().cursors
+        ):
             return False
         write = Write(topic="")
         self.decide(_NOTHING, _nobody, write)
@@ -188,11 +201,11 @@ class Poll:
         """Each record in order: its cursor first, then its unit; the fence of each partition last."""
         self.results = {"applied": 0, "skipped": 0, "duplicate": 0, "parked": 0}
         self.parked.clear()
-        self.moved, self.saved, self.stored, self.checkpoints = {}, {}, {}, {}
+        self.moved, self.saved, self.stored, self.taken, self.checkpoints = {}, {}, {}, {}, {}
         self._done.clear()
         outcomes = [self._record(each, known, decide, write) for each in self._received]
         self._save(known, write)
-        if self._checkpoint or self.results["applied"] or self.results["parked"] or not self._received:
+        if self._checkpoint or self._settle or self.results["applied"] or self.results["parked"]:
             self._fence(write)
         return outcomes
 
@@ -270,11 +283,13 @@ class Poll:
         for at, end in sorted({**self._places.reading, **self.ends}.items()):
             expected = self._places.stored[at]
             following = max(expected, end)
+            if following > expected:
+                self.taken[at] = following
             if self._checkpoint:
                 self.checkpoints[at] = end
             if self._checkpoint or following > expected:
-                row = (self._consumer, at[0], self._epoch, at[1], expected, following, self.checkpoints.get(at))
-                write.add("fence", row)
+                position = (self._consumer, at[0], self._epoch, at[1], expected, following)
+                write.add("fence", (*position, self.checkpoints.get(at), self._places.saved[at]))
                 self.stored[at] = following
 
 

@@ -105,6 +105,7 @@ class Position:
 
     next_offset: int
     checkpoint: int  # below it every record's cursor is stored
+    taken: int  # how far the consumer came itself; next_offset is beyond it after a person moved that forward
     starts: int = 0  # assignments since the last progress
     suspect_offset: int | None = None
     suspect_tries: int = 0

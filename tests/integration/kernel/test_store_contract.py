@@ -73,7 +73,7 @@ async def test_what_was_written_is_read_again(backend: Backend) -> None:
     await store.assign(CONSUMER, 1, [PART])
     await put(
         store,
-        fence=[(CONSUMER, PART[0], 1, PART[1], 0, 17, 4)],
+        fence=[(CONSUMER, PART[0], 1, PART[1], 0, 17, 4, 0)],
         new_streams=[new_stream(one)],
         claims=[("name", "blue", TENANT, one, "content")],
         requests=[(TENANT, "alice", "k1", "print", 201, b"answer")],
@@ -94,7 +94,7 @@ async def test_what_was_written_is_read_again(backend: Backend) -> None:
     assert known.cursors == {(TOPIC, one): Cursor(5, HASH, parked=True)}
     assert known.effects == {id_: 0}
     assert known.committed is None
-    assert (await store.assign(CONSUMER, 1, [PART]))[PART] == Position(17, 4, starts=1)
+    assert (await store.assign(CONSUMER, 1, [PART]))[PART] == Position(17, 4, 17, starts=1)
     assert [await backend.count(table) for table in ("event", "outbox", "raw_arrival", "parked_event")] == [1, 1, 1, 1]
     assert await store.heads([one, uuid4()]) == known.streams
 
@@ -220,10 +220,10 @@ async def test_a_fence_at_another_position_is_refused_and_nothing_is_written(bac
     store, one = backend.lane(), uuid4()
     await store.assign(CONSUMER, 1, [PART])
     with pytest.raises(Fenced):
-        await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 5, 6, None)], new_streams=[new_stream(one)])
+        await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 5, 6, None, 0)], new_streams=[new_stream(one)])
     assert await store.heads([one]) == {}
     with pytest.raises(Fenced):  # nobody was assigned this one
-        await put(store, fence=[(CONSUMER, PART[0], 2, PART[1], 0, 6, None)])
+        await put(store, fence=[(CONSUMER, PART[0], 2, PART[1], 0, 6, None, 0)])
 
 
 async def test_a_start_without_progress_is_counted_and_progress_forgets_it(backend: Backend) -> None:
@@ -231,7 +231,7 @@ async def test_a_start_without_progress_is_counted_and_progress_forgets_it(backe
     starts = [(await store.assign(CONSUMER, 1, [PART]))[PART].starts for _ in range(3)]
     assert starts == [0, 1, 2]
     assert [await store.suspect(CONSUMER, 1, PART, offset) for offset in (7, 7, 8, 8, 8)] == [1, 2, 1, 2, 3]
-    await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 0, 9, None)])
+    await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 0, 9, None, 0)])
     found = (await store.assign(CONSUMER, 1, [PART]))[PART]
     assert (found.next_offset, found.starts, found.suspect_tries) == (9, 1, 0)
 
@@ -241,17 +241,26 @@ async def test_a_checkpoint_without_progress_forgets_no_start(backend: Backend) 
     for _ in range(3):
         await store.assign(CONSUMER, 1, [PART])
     await store.suspect(CONSUMER, 1, PART, 7)
-    await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 0, 0, 0)])
-    assert (await store.assign(CONSUMER, 1, [PART]))[PART] == Position(0, 0, 3, 7, 1)
+    await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 0, 0, 0, 0)])
+    assert (await store.assign(CONSUMER, 1, [PART]))[PART] == Position(0, 0, 0, 3, 7, 1)
 
 
 async def test_a_checkpoint_stays_where_it_was_until_another_is_made(backend: Backend) -> None:
     store = backend.lane()
     await store.assign(CONSUMER, 1, [PART])
-    await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 0, 9, 5)])
-    await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 9, 12, None)])
+    await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 0, 9, 5, 0)])
+    await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 9, 12, None, 0)])
     found = (await store.assign(CONSUMER, 1, [PART]))[PART]
-    assert (found.next_offset, found.checkpoint) == (12, 5)
+    assert (found.next_offset, found.checkpoint, found.taken) == (12, 5, 12)
+
+
+async def test_a_checkpoint_that_another_has_moved_is_fenced(backend: Backend) -> None:
+    store = backend.lane()
+    await store.assign(CONSUMER, 1, [PART])
+    await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 0, 9, 4, 0)])
+    with pytest.raises(Fenced):
+        await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 9, 9, 2, 0)])
+    await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 9, 9, 9, 4)])
 
 
 async def test_a_cursor_moves_and_is_its_consumers_own(backend: Backend) -> None:

@@ -31,6 +31,7 @@ class World:
         self.bus = MemoryBus("/corridor/jar", partitions)
         self.counted: dict[str, int] = {}
         self.seconds = 0.0
+        self.ids = Ids()
 
     async def publish(self, *units: Unit) -> list[Record]:
         engine = Engine(self.source, (JAR,), TOPIC, uuid4)
@@ -47,7 +48,7 @@ class World:
             pass
 
     async def consumer(self, listens: Inbox | None = None) -> Member:
-        engine = Engine(self.mirror, (JAR,), "mirror.events.v1", Ids(), pause=no_pause)
+        engine = Engine(self.mirror, (JAR,), "mirror.events.v1", self.ids, pause=no_pause)
         consumer = Consumer(
             listens or inbox(),
             engine,
