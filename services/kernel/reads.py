@@ -9,8 +9,8 @@ from typing import Any
 from services.kernel.decider import Owner
 from services.kernel.store import Cursor, Known, StoredAnswer, StoredHead, Wanted
 
-# OFFSET 0: each wanted key is looked up by itself. Else the plan, made while a table is empty and kept, may walk the whole
-# table for each of them.
+# OFFSET 0: each wanted key is looked up by itself. Else the plan, made while a table is empty and kept, may walk the
+# whole table for each of them.
 _CLOCK = """
     SELECT 'n', NULL::uuid, NULL::text, NULL::text, NULL::text, NULL::bigint, NULL::int, NULL::bytea, NULL::bytea,
            NULL::uuid, clock_timestamp()"""
@@ -30,7 +30,8 @@ _READS = {
            NULL, NULL
     FROM unnest({tenant}::text[], {principal}::text[], {key}::text[]) AS w(tenant, principal, key)
     CROSS JOIN LATERAL (
-        SELECT * FROM request_key r WHERE (r.key, r.principal, r.tenant) = (w.key, w.principal, w.tenant) OFFSET 0) r""",
+        SELECT * FROM request_key r
+        WHERE (r.key, r.principal, r.tenant) = (w.key, w.principal, w.tenant) OFFSET 0) r""",
     "cursors": """
     SELECT 'u', u.stream_id, u.source, NULL, NULL, last_version::bigint, parked::int, last_hash, NULL, NULL, NULL
     FROM unnest({source}::text[], {stream}::uuid[]) AS w(source, stream_id)
