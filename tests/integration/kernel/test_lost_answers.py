@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter, defaultdict
+from random import Random
 from uuid import UUID, uuid4
 
 import pytest
@@ -89,6 +91,32 @@ async def test_under_load_nothing_is_lost_and_nothing_doubled(postgres: Postgres
         run.cancel()
     assert [await postgres.events(each) for each in streams] == [list(range(1, 21))] * 8
     assert proxy.cuts >= 20
+
+
+async def test_lanes_that_race_for_the_same_keys_through_lost_answers_agree(postgres: Postgres) -> None:
+    random, streams = Random(5), [uuid4() for _ in range(3)]
+    answers: dict[str, set[bytes | None]] = defaultdict(set)
+    winners: Counter[str] = Counter()
+
+    async def lane() -> None:
+        proxy = CommitProxy(postgres.dsn)
+        async with proxy.open() as dsn:
+            engine = postgres.engine(dsn)
+            for number in range(40):
+                proxy.plan = [random.choice([Cut.BEFORE, Cut.AFTER])] if random.random() < 0.25 else []
+                keys = [f"key {number}-{each}" for each in range(random.randint(1, 4))]
+                asked = [keyed(streams[(number + n) % 3], Add(number), key) for n, key in enumerate(keys)]
+                *outcomes, won = await engine.run(Units([*asked, name(uuid4(), f"name {number}")]))
+                winners[f"name {number}"] += bool(won.events)
+                for key, outcome in zip(keys, outcomes, strict=True):
+                    answers[key].add(outcome.answer and outcome.answer[1])
+
+    await asyncio.gather(*(lane() for _ in range(4)))
+    assert set(map(len, answers.values())) == {1}, "one answer to everybody who asked under a key"
+    assert set(winners.values()) == {1}, "each name has one owner, who was told so"
+    versions = [await postgres.events(each) for each in streams]
+    assert [sorted(each) for each in versions] == [list(range(1, len(each) + 1)) for each in versions]
+    assert sum(map(len, versions)) == len(answers), "one event under each key"
 
 
 async def _somebody_waits(postgres: Postgres) -> bool:

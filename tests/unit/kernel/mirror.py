@@ -48,6 +48,13 @@ class World:
             pass
 
     async def consumer(self, listens: Inbox | None = None) -> Member:
+        """A member that has all partitions."""
+        member = self.member(listens)
+        await member.subscription.start()
+        return member
+
+    def member(self, listens: Inbox | None = None) -> Member:
+        """One that has no partition yet."""
         engine = Engine(self.mirror, (JAR,), "mirror.events.v1", self.ids, pause=no_pause)
         consumer = Consumer(
             listens or inbox(),
@@ -59,7 +66,7 @@ class World:
             clock=lambda: self.seconds,
         )
         subscription = MemorySubscription(self.bus, consumer)
-        await subscription.start()
+        consumer.seeker = subscription
         return Member(consumer, subscription, engine)
 
     def count(self, result: str, count: int) -> None:

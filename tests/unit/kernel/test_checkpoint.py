@@ -8,9 +8,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.kernel.consumer import ALONE_AFTER_STARTS, CHECKPOINT_SECONDS
+from services.kernel.decider import Outcome
+from services.kernel.engine import Intake
 from services.kernel.memory import Fault
 from services.kernel.poll import UNSAVED_MAX
-from services.kernel.store import Cursor
+from services.kernel.store import ContentRefused, Cursor
 from tests.support.builders import MIRROR, TOPIC, Add, ask, name
 from tests.unit.kernel.mirror import Member, World, watched
 
@@ -170,3 +172,57 @@ async def test_a_lost_answer_of_a_checkpoint_is_no_loss() -> None:
     await member.subscription.drain()
     assert world.numbers(one) == (0, 1)
     assert world.parked() == []
+
+
+async def test_a_checkpoint_that_the_database_refuses_is_tried_once_and_ends_the_process() -> None:
+    """There is no record in it that could be parked for it."""
+    world, one = World(), uuid4()
+    member, refusing = await passing(world, one), Refusing()
+    member.consumer._engine = refusing
+    world.seconds += CHECKPOINT_SECONDS
+    with pytest.raises(ContentRefused):
+        await member.consumer.settle()
+    assert refusing.asked == 1
+
+
+class Refusing:
+    """An engine whose database wants nothing of it."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def run(self, intake: Intake) -> list[Outcome]:
+        self.asked += 1
+        raise ContentRefused("planted")
+
+
+async def test_a_checkpoint_is_fenced_by_the_one_before_it() -> None:
+    """Of two who have one partition, the one that learns must not take back what the other has saved."""
+    world, one = World(), uuid4()
+    first = await passing(world, one, count=3)
+    second = await world.consumer()
+    await second.subscription.turn(limit=2)
+    world.seconds += CHECKPOINT_SECONDS
+    await first.consumer.settle()
+    await second.consumer.settle()
+    assert cursor(world, one) == (await stored(world, one, 4))
+    assert checkpoint(world) == 4
+    await world.publish(ask(one, Add(1)))
+    await second.subscription.drain()
+    assert world.numbers(one) == (0, 1)
+    assert world.parked() == []
+
+
+@pytest.mark.parametrize("saved", [True, False], ids=["behind a checkpoint", "ahead of the checkpoint"])
+async def test_what_a_person_jumped_over_is_a_gap_of_its_stream(saved: bool) -> None:
+    world, one, other = World(), uuid4(), uuid4()
+    member = await passing(world, one)
+    if saved:
+        world.seconds += CHECKPOINT_SECONDS
+        await member.consumer.settle()
+    await world.publish(ask(one, Add(1)), ask(one, Add(2)), ask(other, Add(3)))
+    positions = world.mirror.tables.positions
+    positions[MIRROR, 1, AT] = replace(positions[MIRROR, 1, AT], next_offset=4)
+    await (await world.consumer()).subscription.drain()
+    assert (world.numbers(one), world.numbers(other)) == ((0,), (3,))
+    assert world.parked() == [(4, "Gap")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -10,8 +11,9 @@ from uuid import uuid4
 import pytest
 from aiokafka import ConsumerRecord
 
+from services.kernel import engine as engines
 from services.kernel.bus import KafkaSubscription
-from services.kernel.consumer import PARKED_MIN, SUSPECT_TRIES_MAX, Inbox, ParkingRate
+from services.kernel.consumer import ALONE_AFTER_STARTS, PARKED_MIN, SUSPECT_TRIES_MAX, Inbox, ParkingRate
 from services.kernel.decider import Unit
 from services.kernel.memory import Fault
 from services.kernel.poll import Cursors, Record
@@ -282,6 +284,36 @@ async def test_a_conflict_runs_the_batch_again() -> None:
     assert world.numbers(one) == (1, 2)
 
 
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine lets every outage out at once."""
+    monkeypatch.setattr(engines, "RETRY_SECONDS", -1)
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_record_by_record_nothing_is_taken_behind_one_that_was_not_committed() -> None:
+    world, streams = World(), [uuid4() for _ in range(3)]
+    await world.publish(*(ask(each, Add(number)) for number, each in enumerate(streams)))
+    for _ in range(ALONE_AFTER_STARTS):
+        await world.consumer()
+    member = await world.consumer()
+    assert member.consumer._alone
+    world.faults.plan("commit", Fault.UNAVAILABLE)
+    await member.subscription.drain()
+    assert [world.numbers(each) for each in streams] == [(0,), (1,), (2,)]
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_of_a_refused_batch_nothing_is_taken_behind_a_part_that_was_not_committed() -> None:
+    world, streams = World(), [uuid4() for _ in range(4)]
+    texts = ["", "", "content", ""]
+    await world.publish(*(ask(each, Add(n, text)) for n, (each, text) in enumerate(zip(streams, texts, strict=True))))
+    world.faults.plan("commit", Fault.UNAVAILABLE)  # the whole batch is refused before its commit: the first half's
+    await (await world.consumer()).subscription.drain()
+    assert [world.numbers(each) for each in streams] == [(0,), (1,), (), (3,)]
+    assert world.parked() == [(2, "ContentRefused")]
+
+
 async def test_too_much_parked_stops_it() -> None:
     world = World()
     await world.publish(*(ask(uuid4(), Add(1, "raise")) for _ in range(PARKED_MIN)))
@@ -361,6 +393,19 @@ async def test_a_record_in_hand_at_too_many_deaths_is_parked_untried() -> None:
     assert deaths <= 2 + SUSPECT_TRIES_MAX + 1
     assert (world.numbers(good), world.numbers(bad)) == ((1, 3), ())
     assert world.parked() == [(1, "Suspect"), (3, "Behind")]
+
+
+async def test_a_deadly_record_behind_one_that_only_passes_is_parked_too() -> None:
+    """What passes alone is stored as well: else every start would begin with it, and count for the wrong record."""
+    world, bad, good = World(), uuid4(), uuid4()
+    await world.publish(ask(good, Add(1)), name(good, "blue"), ask(bad, Add(2, "die")))
+    starts = 0
+    while world.position() != 3:
+        starts += 1
+        assert starts < 10
+        with suppress(Died):
+            await (await world.consumer(_deadly())).subscription.drain()
+    assert world.parked() == [(2, "Suspect")]
 
 
 class Died(BaseException):
