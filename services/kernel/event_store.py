@@ -276,7 +276,7 @@ HALF_OPEN = {
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "3",
     "tcp_keepalives_count": "3",
-    "tcp_user_timeout": "15000",
+    "tcp_user_timeout": "14000",
     "client_connection_check_interval": "5000",
 }
 
