@@ -115,10 +115,13 @@ class Engine:
         started = time.monotonic()
         attempts: dict[UUID, tuple[list[Outcome], Write]] = {}  # those whose commit may have happened
         for number in range(1_000_000):
+            doubtful = len(attempts)
             try:
                 outcomes, write = await self._attempt(intake, attempts, again=number > 0)
             except (Conflict, Unavailable) as trouble:
                 self._retried(type(trouble).__name__)
+                if isinstance(trouble, Conflict) and len(attempts) > doubtful:
+                    attempts.popitem()  # it was rolled back: nothing of it will be found
                 if time.monotonic() - started > RETRY_SECONDS:
                     raise Unavailable(f"gave up after {RETRY_SECONDS} s: {trouble}") from trouble
                 if isinstance(trouble, Unavailable):
