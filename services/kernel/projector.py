@@ -15,7 +15,7 @@ from uuid import UUID
 
 from services.kernel.codec import EventCodec, Upcasts
 from services.kernel.consumer import Inbox
-from services.kernel.decider import Ask, Cause, Head, Outcome, Unit
+from services.kernel.decider import Ask, Cause, Outcome, Unit
 from services.kernel.engine import RETRY_SECONDS, Intake
 from services.kernel.event_store import PostgresStore
 from services.kernel.parts import Part
@@ -116,7 +116,7 @@ class Projector:
 
     async def _attempt(self, intake: Intake) -> list[Outcome]:
         wanted = intake.wanted()
-        keys, wanted.streams = sorted(wanted.streams), set()
+        keys, wanted.streams = list(wanted.streams), set()
         async with self._store.transaction(locking=False) as transaction:
             known: Known = await transaction.read(wanted)
             found = await transaction.fetch(self._read, keys) if keys else []
@@ -132,7 +132,8 @@ class _Rows:
     """The rows of a batch in memory."""
 
     def __init__(self, projection: Projection, rows: dict[UUID, Any]) -> None:
-        self._projection = projection
+        self._evolve = projection.evolve
+        self._columns = [each.name for each in fields(projection.row)]
         self._rows = rows
         self._stored = set(rows)
         self._moved: set[UUID] = set()
@@ -141,25 +142,23 @@ class _Rows:
         """Evolve the rows of one event; an exception parks its stream."""
         try:
             for ask in unit.asks:
-                self._rows[ask.stream_id] = self._projection.evolve(self._rows.get(ask.stream_id), ask.command)
+                self._rows[ask.stream_id] = self._evolve(self._rows.get(ask.stream_id), ask.command)
                 self._moved.add(ask.stream_id)
         except Exception as error:  # noqa: BLE001 - a bug of evolve is its stream's alone
             return Outcome(error=error)
-        return Outcome(heads=tuple(Head(self._rows[ask.stream_id], 0) for ask in unit.asks))
+        return _APPLIED
 
     def finish(self, write: Write) -> None:
-        """The rows that moved, sorted by key."""
-        for key in sorted(self._moved):
+        """The rows that moved, in no order: they are nobody else's."""
+        for key in self._moved:
             row = self._rows[key]
             if row is not None:
-                write.add("rows", (key, *values_of(row)))
+                write.add("rows", (key, *[getattr(row, column) for column in self._columns]))
             elif key in self._stored:
                 write.add("gone", (key,))
 
 
-def values_of(row: Any) -> tuple[Any, ...]:
-    """The fields of a row, not copied in depth."""
-    return tuple(getattr(row, each.name) for each in fields(row))
+_APPLIED = Outcome()
 
 
 async def go_live(store: PostgresStore, projection: Projection, version: int) -> None:
