@@ -12,7 +12,13 @@ from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import (
+    ConsumerStoppedError,
+    IllegalStateError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    NoOffsetForPartitionError,
+)
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 
@@ -28,6 +34,7 @@ POLL_RECORDS_MAX = 500
 SILENCE_SECONDS_MAX = 30.0  # without a poll the process ends: aiokafka may never recover (its issues 376, 847)
 PACE_SECONDS = 0.08  # between the beginnings of two fetches: what arrives meanwhile is one batch and not ten
 AWAY_SECONDS = 0.5  # between two tries for a broker that is away
+WAIT_MS = 500  # of a poll for a first record; one that stays empty is followed by a sleep of FastStream's
 SINGLE_MS = 2_000  # for one record that is known to be there
 HINT_SECONDS = 1.0  # positions are stored, and Kafka hears of them, this often; its own are only for lag displays
 # Members that died unseen are waited for this long when others join. It must stay below the client's request time-out:
@@ -206,7 +213,10 @@ class KafkaSubscription:
         async def watched(*partitions: Any, **options: Any) -> Any:
             self.polled_at = time.monotonic()
             try:
-                return await getmany(*partitions, **options)
+                return await getmany(*partitions, **options | {"timeout_ms": WAIT_MS})
+            except NoOffsetForPartitionError:
+                await self._placed()
+                return {}
             except (KafkaError, ConsumerStoppedError) as error:
                 self._failed(error)
                 raise
@@ -216,6 +226,11 @@ class KafkaSubscription:
 
         client.getmany = watched
         _pace(client)
+
+    async def _placed(self) -> None:
+        """The client asked Kafka for a position before ours was read: wait for that. FastStream would sleep for 5 s."""
+        async with self.lock:
+            _log.debug("%s: no positions at Kafka", self.name)
 
     def _failed(self, error: Exception) -> None:
         """Twice without any progress between is a fault of the client: empty polls in between are no progress."""
@@ -337,8 +352,9 @@ class KafkaSubscription:
 
 def _pace(client: AIOKafkaConsumer) -> None:
     """Fetches begin at a pace. One that waits at the broker is answered with the first record that arrives, so a lone
-    record is not late; behind it, what arrives meanwhile is one batch. The embedded broker answers an empty fetch at
-    once instead of waiting: without a pace the client would spin on it."""
+    record is not late; behind it, what arrives meanwhile is one batch. A full poll that is known to be there is fetched
+    at once. The embedded broker answers an empty fetch at once instead of waiting: without a pace the client would spin
+    on it."""
     fetcher = client._fetcher  # noqa: SLF001 - there is no public place to hold a fetch back
     actions = fetcher._get_actions_per_node  # noqa: SLF001
     following = 0.0  # the earliest begin of the next fetch
@@ -346,7 +362,7 @@ def _pace(client: AIOKafkaConsumer) -> None:
     def paced(assignment: Any) -> Any:
         nonlocal following
         left = following - time.monotonic()
-        if left > 0:
+        if left > 0 and _behind(assignment) < POLL_RECORDS_MAX:
             return [], {}, left, False, []  # nothing to send to any node; look again then
         found = actions(assignment)
         if found[0]:
@@ -354,6 +370,12 @@ def _pace(client: AIOKafkaConsumer) -> None:
         return found
 
     fetcher._get_actions_per_node = paced  # noqa: SLF001
+
+
+def _behind(assignment: Any) -> int:
+    """The records that the last fetches saw at the broker and that were not polled."""
+    states = [assignment.state_value(each) for each in assignment.tps]
+    return sum(max(0, each.highwater - each.position) for each in states if each.highwater and each.has_valid_position)
 
 
 def _filled(raw: Any) -> Record:
