@@ -144,20 +144,16 @@ class Commits:
         return found
 
 
-class CommitProxy:
-    """Between asyncpg and PostgreSQL. `plan` names what happens to the next commits: the COMMIT of a transaction, and
-    the write that is one of its own."""
+class Between:
+    """Between asyncpg and PostgreSQL: whoever serves a connection says what happens on it."""
 
     def __init__(self, dsn: str) -> None:
         self._to = urlsplit(dsn)
-        self.plan: list[Cut] = []
-        self.cuts = 0
-        self.release = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[str]:
-        """The DSN of the proxy."""
+        """The DSN through it."""
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         userinfo = self._to.netloc.rpartition("@")[0]
@@ -167,6 +163,19 @@ class CommitProxy:
             server.close()
             for task in self._tasks:
                 task.cancel()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise NotImplementedError
+
+
+class CommitProxy(Between):
+    """`plan` names what happens to the next commits: the COMMIT of a transaction, or the write that is its own."""
+
+    def __init__(self, dsn: str) -> None:
+        super().__init__(dsn)
+        self.plan: list[Cut] = []
+        self.cuts = 0
+        self.release = asyncio.Event()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

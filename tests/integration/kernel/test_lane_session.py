@@ -8,10 +8,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import pytest
@@ -21,34 +18,21 @@ from services.kernel.engine import Engine, Units
 from services.kernel.store import Unavailable
 from tests.integration.kernel.backends import Postgres
 from tests.support.builders import Add, ask
-from tests.support.fakes import until
+from tests.support.fakes import Between, until
 
 SO_ATTACH_FILTER = 26  # Linux's; Python has no name for it
 RETURN_NOTHING = struct.pack("HBBI", 0x06, 0, 0, 0)  # BPF_RET | BPF_K: no byte of a packet comes through
-HALF_OPEN_SECONDS = 28.0  # about 17, and room for a slow machine
+HALF_OPEN_SECONDS = 28.0  # about 14, and room for a slow machine
 CANCELLED_SECONDS = 10.0
 
 
-class Network:
-    """Between asyncpg and PostgreSQL. What is forgotten answers nothing any more, not even a keepalive's probe."""
+class Network(Between):
+    """What is forgotten answers nothing any more, not even a keepalive's probe."""
 
     def __init__(self, dsn: str) -> None:
-        self._to = urlsplit(dsn)
+        super().__init__(dsn)
         self._upstream: list[asyncio.StreamWriter] = []
         self._forgotten: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[str]:
-        """The DSN through it."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        host, port = server.sockets[0].getsockname()
-        try:
-            yield urlunsplit(self._to._replace(netloc=f"{self._to.netloc.rpartition('@')[0]}@{host}:{port}"))
-        finally:
-            server.close()
-            for task in self._tasks:
-                task.cancel()
 
     def forget(self) -> None:
         """The connections there are; new ones work."""
