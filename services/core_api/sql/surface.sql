@@ -1,0 +1,1 @@
+-- Read tables and indexes of this service's lists and look-ups; services/kernel/migrations/versions/0008_surface.py applies it.
