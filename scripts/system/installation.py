@@ -12,7 +12,9 @@ from scripts.stack.broker import Kind
 from scripts.stack.ports import free_port, is_free
 from scripts.system.home import Home, read_json, write_json
 
-SERVICES = ("core_api", "quote", "transfer", "deposit_watcher", "payout_orchestrator", "ledger")
+SERVICES = (
+    "core_api", "quote", "transfer", "deposit_watcher", "payout_orchestrator", "ledger", "reconciliation", "review",
+)  # fmt: skip
 SANDBOX = "sandbox"
 PROGRAMS = (*SERVICES, SANDBOX)
 INTERNAL = "core_api_internal"  # core_api's second port: its internal routes, probes and metrics
@@ -24,6 +26,8 @@ ROLES = {
     "deposit_watcher": "corridor_deposit",
     "payout_orchestrator": "corridor_payout",
     "ledger": "corridor_ledger",
+    "reconciliation": "corridor_recon",
+    "review": "corridor_review",
     "oncall": "corridor_oncall",
 }  # service, or the people on call -> its PostgreSQL role
 USERS = {
@@ -51,7 +55,7 @@ class Installation:
     broker: Kind
     partitions: int
     ports: Mapping[str, int] = field(repr=False)
-    passwords: Mapping[str, str] = field(repr=False)
+    passwords: dict[str, str] = field(repr=False)
     logins: Mapping[str, str] = field(repr=False)
     jwt_secret: str = field(repr=False)
     kek: str = field(repr=False)  # base64 of 32 bytes: wraps the keys of persons
@@ -97,7 +101,8 @@ def opened(home: Home, broker: Kind) -> Installation:
             f"{home.path} was made with BROKER={installation.broker} and its events are there; "
             f"use that one, or `make reset` first"
         )
-    installation = replace(installation, ports=choose_ports(installation.ports, os.environ))
+    passwords = Installation.make(broker).passwords | dict(installation.passwords)  # a release may bring a role more
+    installation = replace(installation, passwords=passwords, ports=choose_ports(installation.ports, os.environ))
     installation.save(home)
     return installation
 

@@ -90,6 +90,8 @@ def _core_api(installation: Installation) -> dict[str, str]:
         "DEPOSIT_URL": "deposit_watcher",
         "PAYOUT_URL": "payout_orchestrator",
         "LEDGER_URL": "ledger",
+        "RECON_URL": "reconciliation",
+        "REVIEW_URL": "review",
     }
     behind = {variable: installation.url(service) for variable, service in names.items()}
     return behind | {"INTERNAL_PORT": str(installation.ports[INTERNAL])}
@@ -120,6 +122,23 @@ def _ledger(_installation: Installation) -> dict[str, str]:
     return {}
 
 
+def _reconciliation(installation: Installation) -> dict[str, str]:
+    return {"BANK_URL": installation.url(SANDBOX), "BANK_API_KEY": installation.bank_api_key}
+
+
+def _review(installation: Installation) -> dict[str, str]:
+    names = {
+        "CORE_URL": INTERNAL,
+        "QUOTE_URL": "quote",
+        "TRANSFER_URL": "transfer",
+        "DEPOSIT_URL": "deposit_watcher",
+        "PAYOUT_URL": "payout_orchestrator",
+        "LEDGER_URL": "ledger",
+        "RECON_URL": "reconciliation",
+    }
+    return {variable: installation.url(service) for variable, service in names.items()}
+
+
 OWN = {
     "core_api": _core_api,
     "quote": _quote,
@@ -127,6 +146,8 @@ OWN = {
     "deposit_watcher": _deposit_watcher,
     "payout_orchestrator": _payout_orchestrator,
     "ledger": _ledger,
+    "reconciliation": _reconciliation,
+    "review": _review,
 }
 
 

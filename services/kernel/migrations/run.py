@@ -17,6 +17,17 @@ SCHEMAS = {
     "payout_orchestrator": "payout",
     "ledger": "ledger",
 }  # service -> schema; the role of a service is corridor_<schema>
+LATER = {"reconciliation": "recon", "review": "review"}  # made by 0008, with all that 0001 to 0007 gave to the others
+# What a service's role may do: append where the truth is, change where a queue or a position is. No event is deleted.
+GRANTS = """
+GRANT USAGE ON SCHEMA {schema} TO {role}, {oncall};
+GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {oncall};
+GRANT SELECT, INSERT ON event, claim, request_key, raw_arrival TO {role};
+GRANT SELECT, INSERT, UPDATE
+   ON stream_state, consumer_offset, stream_cursor, parked_event, projection_registry TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON outbox, outbox_stuck, side_effect TO {role};
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO {role};
+"""
 
 
 def script(sql: str) -> None:
@@ -66,3 +77,11 @@ def role(name: str, options: str) -> None:
         IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '{name}') THEN CREATE ROLE {name} {options}; END IF;
     EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;"""  # noqa: S608 - our own names
     script(made)
+
+
+def service_schema(schema: str, *more: str) -> None:
+    """The role and the schema of a service, with the kernel's tables; `more` are scripts that came to them later."""
+    role(f"corridor_{schema}", "LOGIN")
+    script(f"CREATE SCHEMA {schema} AUTHORIZATION {OWNER};")
+    grants = GRANTS.format(schema=schema, role=f"corridor_{schema}", oncall=ONCALL)
+    in_schema(schema, file("kernel/sql/kernel.sql"), *more, grants)

@@ -1,22 +1,22 @@
 """Roles, the kernel's tables in each service's schema, the ledger's book, the vault, the on-call's views."""
 
-from services.kernel.migrations.run import ONCALL, OWNER, SCHEMAS, file, in_schema, role, role_setting, script
+from services.kernel.migrations.run import (
+    ONCALL,
+    OWNER,
+    SCHEMAS,
+    file,
+    in_schema,
+    role,
+    role_setting,
+    script,
+    service_schema,
+)
 
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
 
-# What a service's role may do: append where the truth is, change where a queue or a position is. No event is deleted.
-GRANTS = """
-GRANT USAGE ON SCHEMA {schema} TO {role}, {oncall};
-GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {oncall};
-GRANT SELECT, INSERT ON event, claim, request_key, raw_arrival TO {role};
-GRANT SELECT, INSERT, UPDATE
-   ON stream_state, consumer_offset, stream_cursor, parked_event, projection_registry TO {role};
-GRANT SELECT, INSERT, UPDATE, DELETE ON outbox, outbox_stuck, side_effect TO {role};
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO {role};
-"""
 BOOK = """
 GRANT SELECT, INSERT ON account, entry, posting TO {role};
 GRANT SELECT, INSERT, UPDATE ON balance TO {role};
@@ -38,7 +38,7 @@ def upgrade() -> None:
     role_setting(ONCALL, "default_transaction_read_only", "on")
     role_setting(ONCALL, "statement_timeout", "60s")
     for schema in SCHEMAS.values():
-        _schema(schema)
+        service_schema(schema)
     in_schema("deposit", file("deposit_watcher/sql/waiting.sql"))
     in_schema("ledger", file("kernel/sql/book.sql"), BOOK.format(role="corridor_ledger"), _oncall("ledger"))
     script(f"CREATE SCHEMA vault AUTHORIZATION {OWNER}; CREATE SCHEMA app AUTHORIZATION {OWNER};")
@@ -47,13 +47,6 @@ def upgrade() -> None:
     in_schema("app", VIEWS.format(keys=keys, oncall=ONCALL))
     everybody = ", ".join([ONCALL, *(f"corridor_{schema}" for schema in SCHEMAS.values())])
     script(f"GRANT SELECT ON public.alembic_version TO {everybody};")  # readiness compares it with the code's head
-
-
-def _schema(schema: str) -> None:
-    role(f"corridor_{schema}", "LOGIN")
-    script(f"CREATE SCHEMA {schema} AUTHORIZATION {OWNER};")
-    grants = GRANTS.format(schema=schema, role=f"corridor_{schema}", oncall=ONCALL)
-    in_schema(schema, file("kernel/sql/kernel.sql"), grants)
 
 
 def _oncall(schema: str) -> str:

@@ -1,15 +1,25 @@
-"""What on-call, partners and reviewers look at: the door's sessions, lists, request look-ups, rebuilds of read tables."""
+"""What on-call, partners and reviewers look at: lists, look-ups, sessions; two services more that read all topics."""
 
-from services.kernel.migrations.run import file, in_schema
+from services.kernel.migrations.run import LATER, SCHEMAS, file, in_schema, script, service_schema
 
 revision = "0008"
 down_revision = "0007"
 branch_labels = None
 depends_on = None
 
+SINCE = ("expiry", "storage", "checkpoint", "statistics")  # 0003 to 0007, of the tables of the kernel
+KEYS = """
+SELECT '{schema}' AS service, tenant, principal, key, fingerprint, status,
+       convert_from(answer, 'UTF8') AS answer, created_at, expires_at
+FROM {schema}.request_key"""
+ROOMS = {"core": "core_api", "transfer": "transfer", "deposit": "deposit_watcher", "payout": "payout_orchestrator"}
+
 
 def upgrade() -> None:
-    in_schema("core", file("core_api/sql/surface.sql"))
-    in_schema("transfer", file("transfer/sql/surface.sql"))
-    in_schema("deposit", file("deposit_watcher/sql/surface.sql"))
-    in_schema("payout", file("payout_orchestrator/sql/surface.sql"))
+    for schema in LATER.values():
+        service_schema(schema, *(file(f"kernel/sql/{name}.sql") for name in SINCE))
+        script(f"GRANT SELECT ON public.alembic_version TO corridor_{schema};")
+    keys = " UNION ALL ".join(KEYS.format(schema=schema) for schema in (*SCHEMAS.values(), *LATER.values()))
+    in_schema("app", f"CREATE OR REPLACE VIEW app.idempotency_keys AS {keys};")
+    for schema, service in (ROOMS | {schema: service for service, schema in LATER.items()}).items():
+        in_schema(schema, file(f"{service}/sql/surface.sql"))

@@ -1,0 +1,1 @@
+-- Read tables of this service; services/kernel/migrations/versions/0008_surface.py applies it.
