@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypedDict, Unpack
 
 from pydantic import BaseModel
 from starlette.requests import Request as StarletteRequest
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.kernel.deadline import Deadline
 from services.kernel.problem import Problem, closing
+from services.kernel.rejected import Rejected
 
 SINGLE_BYTES_MAX = 64 * 1024
 WEBHOOK_BYTES_MAX = 256 * 1024
@@ -38,9 +40,30 @@ class Request(StarletteRequest):
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One query parameter, in the words of JSON Schema."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
+    required: bool = False
+
+
+class Documented(TypedDict, total=False):
+    """What the documentation says of a route and its code does not, or not in a form that can be read there."""
+
+    query: type[BaseModel] | tuple[Parameter, ...]
+    roles: tuple[str, ...]  # who may call; () is everybody. Otherwise what `require` in the endpoint says
+    keyed: bool  # whether it needs an Idempotency-Key. Otherwise whether the endpoint reads one
+    summary: str  # otherwise the first sentence of the endpoint's docstring
+    problems: tuple[type[Rejected] | str, ...]  # refusals of this route alone: their classes, or their slugs
+    example: Any  # of the body, as JSON. Otherwise made from its schema
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One method and path. `body` and `reply` are for the documentation; the endpoint parses and answers itself."""
+    """One method and path. `body`, `reply` and `documented` are for the documentation; the endpoint does it all."""
 
     method: str
     path: str  # "/v1/quotes/{quote_id}"; "{rest:path}" takes slashes too
@@ -49,6 +72,7 @@ class Route:
     body: type[BaseModel] | None = None
     reply: type[BaseModel] | None = None
     limit: int = SINGLE_BYTES_MAX  # bytes of a body
+    documented: Documented = field(default_factory=Documented)
 
 
 class Router:
@@ -68,6 +92,7 @@ class Router:
         body: type[BaseModel] | None = None,
         reply: type[BaseModel] | None = None,
         limit: int = SINGLE_BYTES_MAX,
+        **documented: Unpack[Documented],
     ) -> Callable[[Endpoint], Endpoint]:
         """Decorate `async def endpoint(request: Request) -> Response`."""
 
@@ -75,16 +100,18 @@ class Router:
             self.routes.append(
                 Route(
                     method=method, path=self.prefix + path, endpoint=endpoint,
-                    status=status, body=body, reply=reply, limit=limit,
+                    status=status, body=body, reply=reply, limit=limit, documented=documented,
                 )
             )  # fmt: skip
             return endpoint
 
         return add
 
-    def get(self, path: str = "", *, reply: type[BaseModel] | None = None) -> Callable[[Endpoint], Endpoint]:
+    def get(
+        self, path: str = "", *, reply: type[BaseModel] | None = None, **documented: Unpack[Documented]
+    ) -> Callable[[Endpoint], Endpoint]:
         """A reading route; HEAD comes with it."""
-        return self.route("GET", path, reply=reply)
+        return self.route("GET", path, reply=reply, **documented)
 
     def post(
         self,
@@ -94,9 +121,10 @@ class Router:
         body: type[BaseModel] | None = None,
         reply: type[BaseModel] | None = None,
         limit: int = SINGLE_BYTES_MAX,
+        **documented: Unpack[Documented],
     ) -> Callable[[Endpoint], Endpoint]:
         """A command's route."""
-        return self.route("POST", path, status=status, body=body, reply=reply, limit=limit)
+        return self.route("POST", path, status=status, body=body, reply=reply, limit=limit, **documented)
 
 
 class Table:
