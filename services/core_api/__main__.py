@@ -22,9 +22,12 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from contracts import topics
-from services.core_api import api, handlers
+from services.core_api import handlers
 from services.core_api.adapters.passwords import Argon2
 from services.core_api.adapters.proxy import Door, Proxy, targets
+from services.core_api.api.internal import internal_routes
+from services.core_api.api.profiles import Profiles, profile_routes
+from services.core_api.api.users import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, Users, login_routes
 from services.kernel import process
 from services.kernel.decider import Ask, Meta, Outcome, Unit
 from services.kernel.edge import Edge
@@ -114,15 +117,15 @@ async def build(settings: Settings, opened: AsyncExitStack) -> process.Running:
     tokens = Tokens.from_settings(settings)
     vault = await open_vault(settings, opened)
     reads = runtime.engine("heads")
-    users = api.Users(reads, vault, Argon2())
-    profiles = api.Profiles(runtime.commands, reads, vault)
+    users = Users(reads, vault, Argon2())
+    profiles = Profiles(runtime.commands, reads, vault)
     routes = [
-        api.login_routes(users, tokens, settings.tenant, settings.token_seconds),
-        api.profile_routes(profiles, tokens),
+        login_routes(users, tokens, settings.tenant, settings.token_seconds),
+        profile_routes(profiles, tokens),
     ]
     health = runtime.health()
     public = door(create_app(settings, routes, health, public=True), settings, opened)
-    internal = create_app(settings, [api.internal_routes(profiles, ServiceTokens.from_settings(settings))], health)
+    internal = create_app(settings, [internal_routes(profiles, ServiceTokens.from_settings(settings))], health)
     return process.Running(app=public, internal=internal, tasks=dict(runtime.tasks()), health=health)
 
 
@@ -131,7 +134,7 @@ async def add_user(settings: Settings, tenant: str, login: str, password: str, r
     async with AsyncExitStack() as opened:
         runtime = Runtime(service(), settings)
         engine = runtime.engine("command line")
-        users = api.Users(engine, await open_vault(settings, opened), Argon2())
+        users = Users(engine, await open_vault(settings, opened), Argon2())
         ask = await users.registration(tenant, login, password, (role,))  # type: ignore[arg-type]  # of ROLES
         meta = Meta(tenant, "command line", uuid4(), None, "users add")
         (outcome,) = await engine.run(Units([Unit((ask,), meta)]))
@@ -156,8 +159,8 @@ def manage(arguments: argparse.Namespace, settings: Settings) -> int:
         sys.stderr.write(f"one tenant per installation: this one serves {settings.tenant}, not {arguments.tenant}\n")
         return EXIT_USAGE
     password = sys.stdin.readline().rstrip("\r\n")
-    if not api.PASSWORD_CHARS_MIN <= len(password) <= api.PASSWORD_CHARS_MAX:
-        sys.stderr.write(f"the password needs {api.PASSWORD_CHARS_MIN} to {api.PASSWORD_CHARS_MAX} characters\n")
+    if not PASSWORD_CHARS_MIN <= len(password) <= PASSWORD_CHARS_MAX:
+        sys.stderr.write(f"the password needs {PASSWORD_CHARS_MIN} to {PASSWORD_CHARS_MAX} characters\n")
         return EXIT_REFUSED
     try:
         code, text = asyncio.run(add_user(settings, settings.tenant, arguments.login, password, arguments.role))

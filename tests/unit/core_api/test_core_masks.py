@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.core_api.api import mask, mask_name, normal
+from services.core_api.api.profiles import mask, mask_name
+from services.core_api.api.users import normal
 
 
 @pytest.mark.parametrize(

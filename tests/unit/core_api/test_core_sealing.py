@@ -16,7 +16,7 @@ from uuid import UUID
 import pytest
 
 from services.core_api import handlers
-from services.core_api.api import ProfileRequest, Profiles
+from services.core_api.api.profiles import ProfileRequest, Profiles
 from services.core_api.domain.profiles import ProfileIdReused
 from services.kernel.batch import IdempotencyConflict
 from services.kernel.decider import Meta, Outcome, RequestKey

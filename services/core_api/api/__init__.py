@@ -1,0 +1,1 @@
+"""The door over HTTP: users and sessions, profiles and their KYC, what only our own services may ask."""
