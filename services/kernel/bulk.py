@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
+
+from pydantic import Field
 
 from services.kernel import metrics
 from services.kernel.decider import Answer, Meta, Outcome, RequestKey, Unit
@@ -10,9 +13,24 @@ from services.kernel.group_commit import GroupCommit, Overloaded
 from services.kernel.http import Reply
 from services.kernel.problem import Problem, internal_error, rejection, unavailable
 from services.kernel.rejected import Rejected
+from services.kernel.strict_json import Body
 from services.kernel.value import value
 
 ITEMS_MAX = 500
+
+
+class BulkResult(Body):
+    """What became of one item: what it would have been answered alone."""
+
+    index: int = Field(ge=0, description="of the item in the request")
+    status: int = Field(ge=200, lt=600, description="the HTTP status that it would have had alone")
+    body: dict[str, Any] = Field(description="the reply, or the problem")
+
+
+class BulkReply(Body):
+    """A result for each item, in the order of the request."""
+
+    results: list[BulkResult]
 
 
 def answering(made: Callable[[Outcome], Answer]) -> Callable[[Outcome], Answer]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
 from uuid import UUID
 
+from pydantic import Field
 from starlette.responses import Response
 
 from services.kernel.book import BookedEntry, account, entries, trial_balance
@@ -12,10 +14,76 @@ from services.kernel.event_store import PostgresStore
 from services.kernel.http import json_reply
 from services.kernel.rejected import NotFound
 from services.kernel.routing import Request, Router
-from services.kernel.strict_json import read_uuid
+from services.kernel.strict_json import Body, read_uuid
 from services.kernel.tokens import Tokens, require
 
 STAFF = ("operator", "admin")
+
+
+class LineReply(Body):
+    """One posting."""
+
+    account_id: str
+    side: Literal["debit", "credit"]
+    amount_minor: int
+    currency: str
+
+
+class EntryReply(Body):
+    """A balanced journal entry, with the event that caused it."""
+
+    entry_id: UUID
+    kind: str
+    cause_id: UUID
+    transfer_id: UUID | None
+    caused_at: datetime
+    posted_at: datetime
+    lines: list[LineReply]
+
+
+class EntriesReply(Body):
+    """The entries of a transfer in the order of their posting."""
+
+    transfer_id: UUID
+    entries: list[EntryReply]
+
+
+class AccountReply(Body):
+    """An account with the sums of its two sides, in minor units."""
+
+    account_id: str
+    currency: str
+    account_class: str
+    protected: bool = Field(description="it may never be overdrawn")
+    debit_minor: int
+    credit_minor: int
+    opened_at: datetime
+
+
+class CurrencyTotal(Body):
+    """Both sides of all accounts of a currency."""
+
+    currency: str
+    debit_minor: int
+    credit_minor: int
+    difference_minor: int = Field(description="0, or the books are broken")
+
+
+class AccountTotal(Body):
+    """Both sides of one account."""
+
+    account_id: str
+    currency: str
+    class_: str = Field(alias="class")
+    debit_minor: int
+    credit_minor: int
+
+
+class TrialBalanceReply(Body):
+    """Every account with its sides, and the totals by currency."""
+
+    currencies: list[CurrencyTotal]
+    accounts: list[AccountTotal]
 
 
 class AccountNotFound(NotFound):
@@ -47,7 +115,7 @@ def routes(store: PostgresStore, tokens: Tokens) -> Router:
     """/v1/ledger."""
     router = Router("/v1/ledger")
 
-    @router.get("/trial-balance")
+    @router.get("/trial-balance", reply=TrialBalanceReply)
     async def get_trial_balance(request: Request) -> Response:
         """Every account with its sides, and the difference per currency written out: it is zero."""
         require(tokens.authenticate(request.headers), *STAFF)
@@ -76,7 +144,7 @@ def routes(store: PostgresStore, tokens: Tokens) -> Router:
             }
         )
 
-    @router.get("/accounts/{account_id:path}")
+    @router.get("/accounts/{account_id:path}", reply=AccountReply, problems=(AccountNotFound,))
     async def get_account(request: Request) -> Response:
         """One account with both sides of its balance."""
         require(tokens.authenticate(request.headers), *STAFF)
@@ -86,7 +154,7 @@ def routes(store: PostgresStore, tokens: Tokens) -> Router:
             raise AccountNotFound(account_id[:80])
         return json_reply(found)
 
-    @router.get("/transfers/{transfer_id}/entries")
+    @router.get("/transfers/{transfer_id}/entries", reply=EntriesReply)
     async def get_entries(request: Request) -> Response:
         """The entries of a transfer in the order of their posting; none is an empty list."""
         require(tokens.authenticate(request.headers), *STAFF)

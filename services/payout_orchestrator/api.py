@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import ConfigDict, Field
@@ -56,6 +56,32 @@ class CallbackRequest(Body):
     """Up to 500 payouts in one callback."""
 
     payouts: Annotated[list[CallbackItem], Field(min_length=1, max_length=ITEMS_MAX)]
+
+
+class CallbackResult(Body):
+    """What we made of one item. `unmatched`: not a payout that you were given. `failed`: send it again."""
+
+    end_to_end_id: UUID | None
+    status: Literal["accepted", "unmatched", "failed", "unreadable"]
+
+
+class CallbackReply(Body):
+    """A result for each item, in the order of the request."""
+
+    results: list[CallbackResult]
+
+
+class PayoutReply(Body):
+    """A payout without the creditor; amounts in minor units."""
+
+    payout_id: UUID
+    transfer_id: UUID
+    state: str
+    version: int = Field(ge=1)
+    amount_minor: int
+    currency: str
+    rail: str
+    partner: str
 
 
 class _Envelope(Body):
@@ -197,14 +223,17 @@ def routes(callbacks: Callbacks, tokens: Tokens) -> Router:
     """/v1/webhooks/payout and /v1/payouts."""
     router = Router()
 
-    @router.post("/v1/webhooks/payout", status=200, body=CallbackRequest, limit=BULK_BYTES_MAX)
+    @router.post(
+        "/v1/webhooks/payout", status=200, body=CallbackRequest, reply=CallbackReply, limit=BULK_BYTES_MAX,
+        roles=("partner",),
+    )  # fmt: skip
     async def post_callbacks(request: Request) -> Response:
         """A partner tells what became of payouts, signed by X-Webhook-Signature."""
         signatures = [value for name, value in request.scope["headers"] if name == HEADER.encode()]
         signature = signatures[0].decode("latin-1") if len(signatures) == 1 else None
         return await callbacks.receive(signature, await request.body())
 
-    @router.get("/v1/payouts/{payout_id}")
+    @router.get("/v1/payouts/{payout_id}", reply=PayoutReply, problems=(PayoutNotFound,))
     async def get_payout(request: Request) -> Response:
         """A payout, without the creditor's data."""
         principal = tokens.authenticate(request.headers)

@@ -11,19 +11,30 @@ from pydantic import Field
 from starlette.responses import Response
 
 from contracts.quote.v1 import QuoteCreated
-from services.kernel.bulk import ITEMS_MAX, Item, Refused, answering, commit_item, commit_items
+from services.kernel.bulk import ITEMS_MAX, BulkReply, Item, Refused, answering, commit_item, commit_items
 from services.kernel.codec import encode
 from services.kernel.decider import Answer, Ask, Meta, Outcome, RequestKey, Unit
 from services.kernel.engine import Engine
 from services.kernel.group_commit import GroupCommit
 from services.kernel.http import Reply, json_reply, meta, reply
 from services.kernel.idempotency import item_key, request_key
-from services.kernel.money import Currency, Money, iso4217
+from services.kernel.money import AmountOutOfRange, Currency, CurrencyUnsupported, Money, iso4217
 from services.kernel.rejected import Rejected
 from services.kernel.routing import BULK_BYTES_MAX, Request, Router
 from services.kernel.strict_json import Body, Id, parse, read_uuid
 from services.kernel.tokens import Principal, ServiceTokens, Tokens, require, require_tenant
-from services.quote.domain import Corridor, Corridors, CreateQuote, Quote, QuoteNotFound, price
+from services.quote.domain import (
+    AmountOutsideLimits,
+    Corridor,
+    Corridors,
+    CorridorUnsupported,
+    CreateQuote,
+    Quote,
+    QuoteIdReused,
+    QuoteNotFound,
+    RateStale,
+    price,
+)
 from services.quote.ports import RateSource, RateUnavailable
 
 
@@ -62,11 +73,36 @@ class QuoteReply(Body):
     expires_at: datetime
 
 
+class CorridorReply(Body):
+    """From where to where we send, within which limits and times."""
+
+    corridor: str
+    version: int
+    send_currency: str
+    receive_currency: str
+    send_minor_min: int
+    send_minor_max: int
+    quote_seconds: int = Field(description="how long a quote is promised")
+    funding_seconds: int = Field(description="how long a transfer waits for its deposit")
+    rail: str
+
+
+class CorridorsReply(Body):
+    """All that we serve."""
+
+    corridors: list[CorridorReply]
+
+
 class RateAway(Rejected):
     """No published rate can be had at the moment."""
 
     code = "RATE_UNAVAILABLE"
     status = 503
+
+
+QUOTING = (
+    CorridorUnsupported, CurrencyUnsupported, AmountOutOfRange, AmountOutsideLimits, RateStale, RateAway, QuoteIdReused,
+)  # fmt: skip
 
 
 def view(terms: QuoteCreated, state: str) -> dict[str, Any]:
@@ -188,7 +224,7 @@ def routes(quotes: Quotes, corridors: Corridors, tokens: Tokens) -> Router:
     """/v1/quotes and /v1/corridors."""
     router = Router()
 
-    @router.post("/v1/quotes", body=QuoteRequest, reply=QuoteReply)
+    @router.post("/v1/quotes", body=QuoteRequest, reply=QuoteReply, problems=QUOTING)
     async def post_quote(request: Request) -> Response:
         """A price, locked until it expires. Needs an Idempotency-Key; the same key keeps its first price."""
         principal = tokens.authenticate(request.headers)
@@ -197,7 +233,7 @@ def routes(quotes: Quotes, corridors: Corridors, tokens: Tokens) -> Router:
         key = request_key(request, principal, raw)
         return reply(await quotes.create(parse(raw, QuoteRequest), key, meta(principal), principal))
 
-    @router.post("/v1/quotes/batch", status=200, body=QuoteBatchRequest, limit=BULK_BYTES_MAX)
+    @router.post("/v1/quotes/batch", status=200, body=QuoteBatchRequest, reply=BulkReply, limit=BULK_BYTES_MAX)
     async def post_quotes(request: Request) -> Response:
         """Up to 500 quotes with a result for each; an item's key is the batch's key and its index."""
         principal = tokens.authenticate(request.headers)
@@ -206,13 +242,13 @@ def routes(quotes: Quotes, corridors: Corridors, tokens: Tokens) -> Router:
         key = request_key(request, principal, raw)
         return await quotes.create_all(parse(raw, QuoteBatchRequest), key, meta(principal), principal)
 
-    @router.get("/v1/quotes/{quote_id}", reply=QuoteReply)
+    @router.get("/v1/quotes/{quote_id}", reply=QuoteReply, problems=(QuoteNotFound,))
     async def get_quote(request: Request) -> Response:
         """A quote of yours."""
         principal = tokens.authenticate(request.headers)
         return Reply((200, encode(await quotes.find(read_uuid(request.path_params["quote_id"]), principal))))
 
-    @router.get("/v1/corridors")
+    @router.get("/v1/corridors", reply=CorridorsReply)
     async def get_corridors(request: Request) -> Response:
         """What we serve, with limits and times."""
         tokens.authenticate(request.headers)

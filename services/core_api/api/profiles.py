@@ -12,8 +12,11 @@ from starlette.responses import Response
 
 from contracts.customer.v1 import KycVerdict, ProfileCreated, ProfileKind
 from services.core_api.domain.profiles import (
+    AccountRequired,
+    AccountUnexpected,
     CreateProfile,
     DecideKyc,
+    KycAlreadyDecided,
     KycApproved,
     KycPending,
     KycRejected,
@@ -223,7 +226,10 @@ def profile_routes(profiles: Profiles, tokens: Tokens) -> Router:
     """/v1/profiles."""
     router = Router()
 
-    @router.post("/v1/profiles", body=ProfileRequest, reply=ProfileReply)
+    @router.post(
+        "/v1/profiles", body=ProfileRequest, reply=ProfileReply,
+        problems=(AccountRequired, AccountUnexpected, ProfileIdReused),
+    )  # fmt: skip
     async def post_profile(request: Request) -> Response:
         """A sender or a receiver; KYC is pending until we have decided it. Needs an Idempotency-Key."""
         principal = tokens.authenticate(request.headers)
@@ -232,13 +238,16 @@ def profile_routes(profiles: Profiles, tokens: Tokens) -> Router:
         key = request_key(request, principal, raw)
         return reply(await profiles.create(parse(raw, ProfileRequest), key, meta(principal), principal))
 
-    @router.get("/v1/profiles/{profile_id}", reply=ProfileReply)
+    @router.get("/v1/profiles/{profile_id}", reply=ProfileReply, problems=(ProfileNotFound,))
     async def get_profile(request: Request) -> Response:
         """A profile of yours, or for an operator any, masked."""
         principal = tokens.authenticate(request.headers)
         return json_reply(await profiles.find(read_uuid(request.path_params["profile_id"]), principal))
 
-    @router.post("/v1/profiles/{profile_id}/kyc", status=200, body=KycRequest, reply=ProfileReply)
+    @router.post(
+        "/v1/profiles/{profile_id}/kyc", status=200, body=KycRequest, reply=ProfileReply,
+        problems=(ProfileNotFound, KycAlreadyDecided),
+    )  # fmt: skip
     async def post_kyc(request: Request) -> Response:
         """An operator's verdict. The same one again changes nothing."""
         principal = tokens.authenticate(request.headers)

@@ -44,6 +44,14 @@ class LoginReply(Body):
     roles: list[Role]
 
 
+class MeReply(Body):
+    """Who you are to us."""
+
+    user_id: UUID
+    tenant: str
+    roles: list[Role]
+
+
 def credentials_invalid() -> Problem:
     """401. The same for a login that nobody has and for a wrong password."""
     challenge = (b"www-authenticate", b'Bearer realm="corridor"')
@@ -89,7 +97,7 @@ def login_routes(users: Users, tokens: Tokens, tenant: str, token_seconds: int) 
     """/v1/auth/login and /v1/me; `tenant` is that of this installation, which serves no other."""
     router = Router()
 
-    @router.post("/v1/auth/login", status=200, body=LoginRequest, reply=LoginReply)
+    @router.post("/v1/auth/login", status=200, body=LoginRequest, reply=LoginReply, problems=("credentials-invalid",))
     async def post_login(request: Request) -> Response:
         """A bearer token for login and password."""
         wish = parse(await request.body(), LoginRequest)
@@ -107,7 +115,7 @@ def login_routes(users: Users, tokens: Tokens, tenant: str, token_seconds: int) 
             "roles": sorted(principal.roles),
         })  # fmt: skip
 
-    @router.get("/v1/me")
+    @router.get("/v1/me", reply=MeReply)
     async def get_me(request: Request) -> Response:
         """Who the token says you are."""
         principal = tokens.authenticate(request.headers)

@@ -8,10 +8,11 @@ from uuid import UUID
 
 from starlette.responses import Response
 
+from services.deposit_watcher.api.replies import DepositAccepted, RouteReply, WaitingReply
 from services.deposit_watcher.api.reports import DepositBatchReport, DepositReport, Judged, Reports, Source
 from services.deposit_watcher.domain.states import Mismatched, Unexpected, Unmatched
 from services.kernel import tracing
-from services.kernel.bulk import commit, commit_items
+from services.kernel.bulk import BulkReply, commit, commit_items
 from services.kernel.codec import encode
 from services.kernel.decider import Unit
 from services.kernel.engine import Engine
@@ -136,24 +137,30 @@ def routes(deposits: Deposits, tokens: Tokens) -> Router:
     """/v1/webhooks/deposit and what staff look at."""
     router = Router()
 
-    @router.post("/v1/webhooks/deposit", status=200, body=DepositReport, limit=WEBHOOK_BYTES_MAX)
+    @router.post(
+        "/v1/webhooks/deposit", status=200, body=DepositReport, reply=DepositAccepted, limit=WEBHOOK_BYTES_MAX,
+        roles=("partner",), problems=("webhook/reference-mismatch", "webhook-body-invalid"),
+    )  # fmt: skip
     async def post_deposit(request: Request) -> Response:
         """A partner reports money, signed by X-Webhook-Signature. 200 also for a duplicate; 409 for other content."""
         return await deposits.report(deposits.source(request, await request.body()))
 
-    @router.post("/v1/webhooks/deposit/batch", status=200, body=DepositBatchReport, limit=BULK_BYTES_MAX)
+    @router.post(
+        "/v1/webhooks/deposit/batch", status=200, body=DepositBatchReport, reply=BulkReply, limit=BULK_BYTES_MAX,
+        roles=("partner",), problems=("webhook-body-invalid",),
+    )  # fmt: skip
     async def post_deposits(request: Request) -> Response:
         """Up to 500 reports under one signature, with a result for each."""
         return await deposits.report_all(deposits.source(request, await request.body()))
 
-    @router.get("/v1/deposits/waiting")
+    @router.get("/v1/deposits/waiting", reply=WaitingReply)
     async def get_waiting(request: Request) -> Response:
         """For operators: money that fits nothing yet, oldest first."""
         principal = tokens.authenticate(request.headers)
         require(principal, "operator", "admin")
         return Reply((200, encode({"deposits": await deposits.waiting(principal.tenant)})))
 
-    @router.get("/v1/deposits/routes/{route_id}")
+    @router.get("/v1/deposits/routes/{route_id}", reply=RouteReply, problems=(RouteNotFound,))
     async def get_route(request: Request) -> Response:
         """For operators: one route with its unresolved money."""
         principal = tokens.authenticate(request.headers)

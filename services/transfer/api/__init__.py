@@ -10,7 +10,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from contracts.deposit.routes import route_id, route_reference
-from services.kernel.bulk import ITEMS_MAX, Item, Refused, answering, commit, commit_item, commit_items
+from services.kernel.bulk import ITEMS_MAX, BulkReply, Item, Refused, answering, commit, commit_item, commit_items
 from services.kernel.codec import encode
 from services.kernel.decider import Answer, Ask, Head, Meta, Outcome, RequestKey, Unit
 from services.kernel.engine import Engine
@@ -22,19 +22,32 @@ from services.kernel.rejected import Rejected
 from services.kernel.routing import BULK_BYTES_MAX, Request, Router
 from services.kernel.strict_json import Body, Id, parse, read_uuid
 from services.kernel.tokens import Principal, Tokens, require
+from services.transfer.api.replies import TimelineReply, TransferReply
 from services.transfer.domain.commands import (
     CancelTransfer,
+    IllegalTransition,
     OpenTransfer,
     Party,
+    QuoteAlreadyUsed,
+    QuoteExpired,
     QuoteNotFound,
+    ReceiverKycRequired,
     ReceiverNotFound,
+    RouteTaken,
+    SenderKycRequired,
     SenderNotFound,
     Terms,
+    TransferIdReused,
     TransferNotFound,
 )
 from services.transfer.domain.states import Transfer
 from services.transfer.handlers import open_transfer
 from services.transfer.ports import OwnerUnavailable, People, Person, QuoteTerms
+
+OPENING = (
+    QuoteNotFound, SenderNotFound, ReceiverNotFound, QuoteExpired, QuoteAlreadyUsed, SenderKycRequired,
+    ReceiverKycRequired, RouteTaken, TransferIdReused,
+)  # fmt: skip
 
 
 class TransferRequest(Body):
@@ -220,7 +233,7 @@ def routes(transfers: Transfers, tokens: Tokens) -> Router:
     """/v1/transfers."""
     router = Router("/v1/transfers")
 
-    @router.post(body=TransferRequest)
+    @router.post(body=TransferRequest, reply=TransferReply, problems=OPENING)
     async def post_transfer(request: Request) -> Response:
         """Open a transfer: takes the quote, gives the route to pay in on. Needs an Idempotency-Key."""
         principal = tokens.authenticate(request.headers)
@@ -229,7 +242,7 @@ def routes(transfers: Transfers, tokens: Tokens) -> Router:
         key = request_key(request, principal, raw)
         return reply(await transfers.open(parse(raw, TransferRequest), key, meta(principal), principal))
 
-    @router.post("/batch", status=200, body=TransferBatchRequest, limit=BULK_BYTES_MAX)
+    @router.post("/batch", status=200, body=TransferBatchRequest, reply=BulkReply, limit=BULK_BYTES_MAX)
     async def post_transfers(request: Request) -> Response:
         """Up to 500 transfers with a result for each; an item's key is the batch's key and its index."""
         principal = tokens.authenticate(request.headers)
@@ -238,14 +251,14 @@ def routes(transfers: Transfers, tokens: Tokens) -> Router:
         key = request_key(request, principal, raw)
         return await transfers.open_all(parse(raw, TransferBatchRequest).transfers, key, meta(principal), principal)
 
-    @router.get("/{transfer_id}")
+    @router.get("/{transfer_id}", reply=TransferReply, problems=(TransferNotFound,))
     async def get_transfer(request: Request) -> Response:
         """A transfer of yours, never older than what you were told before. ETag is its version."""
         principal = tokens.authenticate(request.headers)
         transfer, version = await transfers.find(read_uuid(request.path_params["transfer_id"]), principal)
         return Reply((200, encode(view(transfer, version))), ((b"etag", b'"%d"' % version),))
 
-    @router.get("/{transfer_id}/timeline")
+    @router.get("/{transfer_id}/timeline", reply=TimelineReply, problems=(TransferNotFound,))
     async def get_timeline(request: Request) -> Response:
         """Its history: each event with the states before and after it."""
         principal = tokens.authenticate(request.headers)
@@ -254,7 +267,10 @@ def routes(transfers: Transfers, tokens: Tokens) -> Router:
             (200, encode({"transfer_id": transfer_id, "events": await transfers.timeline(transfer_id, principal)}))
         )
 
-    @router.post("/{transfer_id}/cancel", status=200, body=CancelRequest)
+    @router.post(
+        "/{transfer_id}/cancel", status=200, body=CancelRequest, reply=TransferReply,
+        problems=(TransferNotFound, IllegalTransition),
+    )  # fmt: skip
     async def post_cancel(request: Request) -> Response:
         """Withdraw before paying in. Needs an Idempotency-Key."""
         principal = tokens.authenticate(request.headers)
