@@ -151,13 +151,22 @@ class KafkaSubscription:
     """One consumer group of a service, fed to a Consumer. Anything unexpected ends the process through `fatal`."""
 
     def __init__(
-        self, bootstrap: str, consumer: Consumer, fatal: Callable[[BaseException], None], instance: str | None = None
+        self,
+        bootstrap: str,
+        consumer: Consumer,
+        fatal: Callable[[BaseException], None],
+        instance: str | None = None,
+        *,
+        pace_seconds: float = PACE_SECONDS,
     ) -> None:
         """`instance`, unique among the processes of the service: a process started again under the same one takes over
         its predecessor's partitions at once, where the group would wait for the session of the dead to end (and the
-        embedded broker for ever). aiokafka does not understand being fenced, so two must never share one."""
+        embedded broker for ever). aiokafka does not understand being fenced, so two must never share one.
+
+        `pace_seconds`: between the beginnings of two fetches."""
         self._consumer = consumer
         self._fatal = fatal
+        self._pace_seconds = pace_seconds
         self.lock = consumer.lock
         self.polled_at = time.monotonic()
         self._failed_at: dict[Partition, int] | None = None
@@ -225,7 +234,7 @@ class KafkaSubscription:
                 return {}
 
         client.getmany = watched
-        _pace(client)
+        _pace(client, self._pace_seconds)
 
     async def _placed(self) -> None:
         """The client asked Kafka for a position before ours was read: wait for that. FastStream would sleep for 5 s."""
@@ -350,7 +359,7 @@ class KafkaSubscription:
         await self._broker.stop()
 
 
-def _pace(client: AIOKafkaConsumer) -> None:
+def _pace(client: AIOKafkaConsumer, seconds: float) -> None:
     """Fetches begin at a pace. One that waits at the broker is answered with the first record that arrives, so a lone
     record is not late; behind it, what arrives meanwhile is one batch. A full poll that is known to be there is fetched
     at once. The embedded broker answers an empty fetch at once instead of waiting: without a pace the client would spin
@@ -366,7 +375,7 @@ def _pace(client: AIOKafkaConsumer) -> None:
             return [], {}, left, False, []  # nothing to send to any node; look again then
         found = actions(assignment)
         if found[0]:
-            following = time.monotonic() + PACE_SECONDS
+            following = time.monotonic() + seconds
         return found
 
     fetcher._get_actions_per_node = paced  # noqa: SLF001

@@ -58,6 +58,8 @@ def run(settings: Kernel, build: Build, internal: Address | None = None) -> NoRe
     """
     heap.bound()
     telemetry.start(settings)
+    if settings.niceness:
+        os.nice(settings.niceness)
     addresses = [(settings.host, settings.port), *([internal] if internal else [])]
     listening = [bind(*address) for address in addresses]  # before anything slow: callers queue, nobody is refused
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)

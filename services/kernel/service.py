@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from services.kernel import expiry, metrics
-from services.kernel.bus import KafkaPublisher, KafkaSubscription
+from services.kernel.bus import PACE_SECONDS, KafkaPublisher, KafkaSubscription
 from services.kernel.consumer import Consumer, Inbox
 from services.kernel.decider import Call, Decider
 from services.kernel.effects import Worker
@@ -54,6 +54,7 @@ class Service:
     parts: tuple[Part, ...] = ()
     also_of: Mapping[type, Callable[[Any, Write], None]] = field(default_factory=dict)
     read_accounts: Callable[[Any, list[str]], Any] | None = None
+    pace_seconds: float = PACE_SECONDS  # between two fetches of a consumer: longer for a service that may be behind
 
 
 class Runtime:
@@ -94,6 +95,10 @@ class Runtime:
             measured=_measured,
             retried=_retried,
         )
+
+    def session(self, lane: str) -> Callable[[], Any]:
+        """Opens a connection for a caller who keeps it: what is locked in it is free when it ends."""
+        return self._connector(lane)
 
     def _connector(self, lane: str, *, idle: bool = False) -> Callable[[], Any]:
         more = {"idle_session_timeout": str(int((SEND_SECONDS_MAX + 5) * 1000))} if idle else {}
@@ -163,7 +168,10 @@ class Runtime:
 
     async def _subscribe(self, consumer: Consumer) -> None:
         metrics.prepare_consumer(consumer.inbox.name)
-        subscription = KafkaSubscription(self.settings.kafka_bootstrap, consumer, fatal, self.settings.instance)
+        settings, pace = self.settings, self.service.pace_seconds
+        subscription = KafkaSubscription(
+            settings.kafka_bootstrap, consumer, fatal, settings.instance, pace_seconds=pace
+        )  # fmt: skip
         self.subscriptions.append(subscription)
         await subscription.run()
 

@@ -117,6 +117,7 @@ class Kernel:
     effect_lease_seconds: Annotated[int, Var("CORRIDOR_EFFECT_LEASE_SECONDS", at_least=5)] = 90
     parent_pid: Annotated[int | None, Var("CORRIDOR_PARENT_PID", at_least=1)] = None
     instance: Annotated[str | None, Var("CORRIDOR_INSTANCE")] = None  # see bus.KafkaSubscription
+    niceness: Annotated[int, Var("CORRIDOR_NICENESS", at_least=0, at_most=19)] = 0  # what may wait gives way to money
 
     def faults(self) -> list[str]:
         """What is unsafe between the values. An extension adds its own to those of `super()`."""

@@ -164,6 +164,12 @@ def test_a_paused_process_is_not_taken_for_a_stuck_one() -> None:
         assert get(url + "/healthz")
 
 
+def test_what_may_wait_gives_way() -> None:
+    with service("lives", CORRIDOR_NICENESS="10") as process:
+        until(process, "listening")
+        assert psutil.Process(process.pid).nice() == min(19, psutil.Process().nice() + 10)
+
+
 def test_an_orphan_ends() -> None:
     parent = subprocess.Popen(["sleep", "60"])
     with service("lives", CORRIDOR_PARENT_PID=str(parent.pid)) as process:
