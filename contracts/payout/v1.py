@@ -91,6 +91,7 @@ class PayoutRefused:
     transfer_id: UUID
     reason_code: str  # as received: AC01, AM04, ...
     refused_at: datetime
+    amount: Money | None = None  # of the payout; null when an older release said it
 
 
 @value(kw_only=True)
@@ -142,6 +143,7 @@ class PayoutReviewRequired:
     transfer_id: UUID
     reason: str
     required_at: datetime
+    amount: Money | None = None  # of the payout; null when an older release said it
 
 
 @value(kw_only=True)
@@ -154,6 +156,7 @@ class PayoutContradicted:
     said: str
     state: str
     contradicted_at: datetime
+    amount: Money | None = None  # of the payout; null when an older release said it
 
 
 @value(kw_only=True)
@@ -166,6 +169,7 @@ class PayoutOverdue:
     state: str
     since: datetime
     queue: str
+    amount: Money | None = None  # of the payout; null when an older release said it
 
 
 PayoutEvent = (

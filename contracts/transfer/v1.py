@@ -139,6 +139,7 @@ class TransferOverdue:
     state: str
     since: datetime
     queue: str
+    amount: Money | None = None  # what waits: paid in, or to be paid out; null when an older release said it
 
 
 TransferEvent = (

@@ -134,7 +134,7 @@ TRANSFER_EVENTS = (
     PayoutCompleted(
         **PAID, customer_id=CUSTOMER, receive=RECEIVE, completed_at=REQUESTED_AT + 2 * HOUR, late_confirmation=False
     ),
-    TransferOverdue(transfer_id=TRANSFER, state="FUNDING_CONFIRMED", since=FUNDED_AT, queue="payout"),
+    TransferOverdue(transfer_id=TRANSFER, state="FUNDING_CONFIRMED", since=FUNDED_AT, queue="payout", amount=SEND),
 )  # fmt: skip
 DEPOSIT_EVENTS = (
     DepositExpected(
@@ -178,7 +178,7 @@ PAYOUT_EVENTS = (
         **PAID, attempts=1, reason="HTTP 429", next_retry_at=REQUESTED_AT + 7 * SECOND,
         deferred_at=REQUESTED_AT + 2 * SECOND, unsent=False,
     ),
-    PayoutRefused(**PAID, reason_code="AC04", refused_at=REQUESTED_AT + 2 * SECOND),
+    PayoutRefused(**PAID, reason_code="AC04", refused_at=REQUESTED_AT + 2 * SECOND, amount=RECEIVE),
     PayoutUnknown(
         **PAID, amount=RECEIVE, partner=PARTNER, reason="no answer", unknown_at=REQUESTED_AT + 21 * SECOND,
         deadline=REQUESTED_AT + HOUR + 21 * SECOND,
@@ -190,11 +190,11 @@ PAYOUT_EVENTS = (
         **PAID, customer_id=CUSTOMER, amount=RECEIVE, partner=PARTNER, partner_reference=BANK_REFERENCE,
         settled_at=REQUESTED_AT + 2 * HOUR - 4 * SECOND, confirmed_at=REQUESTED_AT + 2 * HOUR - SECOND,
     ),
-    PayoutNeedsReview(**PAID, reason="outcome unknown", required_at=REQUESTED_AT + HOUR),
+    PayoutNeedsReview(**PAID, reason="outcome unknown", required_at=REQUESTED_AT + HOUR, amount=RECEIVE),
     PayoutContradicted(
-        **PAID, said="RJCT AC04", state="CONFIRMED", contradicted_at=REQUESTED_AT + 3 * HOUR
+        **PAID, said="RJCT AC04", state="CONFIRMED", contradicted_at=REQUESTED_AT + 3 * HOUR, amount=RECEIVE
     ),
-    PayoutOverdue(**PAID, state="REQUESTED", since=REQUESTED_AT, queue="payout-approval"),
+    PayoutOverdue(**PAID, state="REQUESTED", since=REQUESTED_AT, queue="payout-approval", amount=RECEIVE),
 )  # fmt: skip
 LEDGER_EVENTS = (
     EntryPosted(

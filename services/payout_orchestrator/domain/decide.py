@@ -242,8 +242,9 @@ def contradicted(payout: Existing, said: str, at: datetime) -> tuple[PayoutEvent
     known = said in payout.contradictions or len(payout.contradictions) >= CONTRADICTIONS_MAX
     terms = payout.terms
     event = PayoutContradicted(
-        payout_id=terms.payout_id, transfer_id=terms.transfer_id, said=said, state=payout.state, contradicted_at=at
-    )
+        payout_id=terms.payout_id, transfer_id=terms.transfer_id, said=said, state=payout.state, contradicted_at=at,
+        amount=terms.amount,
+    )  # fmt: skip
     told = () if known else (event,)
     if isinstance(payout, Approved | Submitting | Sent | Unknown):
         return (*told, review(payout, "contradicted", at))
@@ -279,22 +280,26 @@ def refusal(payout: Existing, reason_code: str, at: datetime) -> PayoutRefused:
     """The partner said no."""
     terms = payout.terms
     return PayoutRefused(
-        payout_id=terms.payout_id, transfer_id=terms.transfer_id, reason_code=reason_code, refused_at=at
-    )
+        payout_id=terms.payout_id, transfer_id=terms.transfer_id, reason_code=reason_code, refused_at=at,
+        amount=terms.amount,
+    )  # fmt: skip
 
 
 def review(payout: Existing, reason: str, at: datetime) -> PayoutReviewRequired:
     """Nothing more happens by itself."""
     terms = payout.terms
-    return PayoutReviewRequired(payout_id=terms.payout_id, transfer_id=terms.transfer_id, reason=reason, required_at=at)
+    return PayoutReviewRequired(
+        payout_id=terms.payout_id, transfer_id=terms.transfer_id, reason=reason, required_at=at, amount=terms.amount
+    )
 
 
 def overdue(payout: Existing, queue: str) -> PayoutOverdue:
     """Somebody has not done their part."""
     terms = payout.terms
     return PayoutOverdue(
-        payout_id=terms.payout_id, transfer_id=terms.transfer_id, state=payout.state, since=payout.since, queue=queue
-    )
+        payout_id=terms.payout_id, transfer_id=terms.transfer_id, state=payout.state, since=payout.since, queue=queue,
+        amount=terms.amount,
+    )  # fmt: skip
 
 
 def believable_from(payout: Unknown, deadlines: Deadlines) -> datetime:

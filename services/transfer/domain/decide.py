@@ -278,4 +278,7 @@ def report_overdue(transfer: Transfer, wake: ReportOverdue) -> Events:
     wait = waiting(transfer)
     if transfer is None or wait is None or wait.wake != wake.wake:
         return ()
-    return (TransferOverdue(transfer_id=wake.transfer_id, state=transfer.state, since=wait.since, queue=wait.queue),)
+    overdue = TransferOverdue(
+        transfer_id=wake.transfer_id, state=transfer.state, since=wait.since, queue=wait.queue, amount=wait.amount
+    )
+    return (overdue,)

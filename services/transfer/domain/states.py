@@ -153,24 +153,25 @@ TRANSITIONS: tuple[tuple[str, type, str, str], ...] = (  # state, event, next st
 
 @value
 class Waiting:
-    """What a stage waits for: the wake that looks after it, since when it waits, and whose queue it falls into."""
+    """What a stage waits for: the wake that looks after it, since when, whose queue it falls into, and which money."""
 
     wake: str
     since: datetime
     queue: str
+    amount: Money
 
 
 def waiting(transfer: Transfer) -> Waiting | None:
     """The wait that ends in `transfer.overdue`; None for a stage that nothing but its own event can end."""
     match transfer:
         case Funded(since=since):
-            return Waiting("payout_overdue", since, "payout")
+            return Waiting("payout_overdue", since, "payout", transfer.received)
         case PayingOut(since=since):
-            return Waiting("settlement_overdue", since, "settlement")
+            return Waiting("settlement_overdue", since, "settlement", transfer.opened.receive)
         case ReviewUnsent(since=since) | ReviewSent(since=since):
-            return Waiting("review_overdue", since, "payout_review")
+            return Waiting("review_overdue", since, "payout_review", transfer.opened.receive)
         case Cancelled(late=late) | Expired(late=late) if late is not None:
-            return Waiting("late_funding_overdue", late.recorded_at, "late_funding")
+            return Waiting("late_funding_overdue", late.recorded_at, "late_funding", late.received)
         case _:
             return None
 

@@ -60,7 +60,7 @@ UNSENT = replace(DEFERRED, reason="not connected", unsent=True)
 NOT_KNOWN = PayoutNotKnownToPartner(
     **IDS, asked_at=AT + LIMITS.settling_delay, deadline=AT + LIMITS.submission,
 )  # fmt: skip
-REFUSED = PayoutRefused(**IDS, reason_code="AC04", refused_at=AT)
+REFUSED = PayoutRefused(**IDS, reason_code="AC04", refused_at=AT, amount=AMOUNT)
 CONFIRMED = PayoutConfirmed(
     **IDS,
     customer_id=CUSTOMER,
@@ -79,7 +79,7 @@ ACCEPTED = (*OUT, SENT)
 LOST = (*OUT, UNKNOWN)
 DEFERRED_ONCE = (*OUT, DEFERRED)
 REFUSED_ONCE = (*OUT, REFUSED)
-REVIEWED = (*LOST, PayoutReviewRequired(**IDS, reason="outcome unknown", required_at=AT))
+REVIEWED = (*LOST, PayoutReviewRequired(**IDS, reason="outcome unknown", required_at=AT, amount=AMOUNT))
 DONE = (*ACCEPTED, CONFIRMED)
 
 BEGIN = c.BeginSubmit(payout_id=PAYOUT)
@@ -97,11 +97,11 @@ OTHER_AMOUNT = replace(CONFIRM, amount=Money(1_999_999, ETB))
 
 
 def review(reason: str, at: datetime = AT) -> PayoutReviewRequired:
-    return PayoutReviewRequired(**IDS, reason=reason, required_at=at)
+    return PayoutReviewRequired(**IDS, reason=reason, required_at=at, amount=AMOUNT)
 
 
 def contradiction(said: str, state: str) -> PayoutContradicted:
-    return PayoutContradicted(**IDS, said=said, state=state, contradicted_at=AT)
+    return PayoutContradicted(**IDS, said=said, state=state, contradicted_at=AT, amount=AMOUNT)
 
 
 def submitting(attempt: int) -> PayoutSubmitting:
@@ -127,7 +127,7 @@ def wake(name: c.DeadlineName) -> c.PassDeadline:
     return c.PassDeadline(payout_id=PAYOUT, name=name)
 
 
-OVERDUE = PayoutOverdue(**IDS, state="REQUESTED", since=AT, queue="payout-approval")
+OVERDUE = PayoutOverdue(**IDS, state="REQUESTED", since=AT, queue="payout-approval", amount=AMOUNT)
 AFTER: dict[c.DeadlineName, tuple[tuple[object, ...], timedelta]] = {
     "approval": (WAITING, LIMITS.approval), "submission": (READY, LIMITS.submission), "lease": (OUT, LIMITS.lease),
     "settlement": (ACCEPTED, LIMITS.settlement), "unknown_deadline": (LOST, LIMITS.unknown_deadline),

@@ -145,7 +145,9 @@ REVIEWED = PayoutReviewRequired(transfer_id=TRANSFER_ID, payout_id=PAYOUT_ID, re
 COMPLETED = PayoutCompleted(
     transfer_id=TRANSFER_ID, customer_id=CUSTOMER_ID, payout_id=PAYOUT_ID, receive=TERMS.receive, completed_at=AT
 )
-OVERDUE = TransferOverdue(transfer_id=TRANSFER_ID, state="FUNDING_CONFIRMED", since=AT, queue="payout")
+OVERDUE = TransferOverdue(
+    transfer_id=TRANSFER_ID, state="FUNDING_CONFIRMED", since=AT, queue="payout", amount=FUNDED.received
+)
 
 AWAITING = (OPENED,)
 PAID_IN = (OPENED, FUNDED)

@@ -50,6 +50,7 @@ from tests.unit.transfer.samples import (
     REVIEWED,
     SENT,
     STREAMS,
+    TERMS,
     TRANSFER_ID,
     UNSENT,
     WAKES,
@@ -214,7 +215,9 @@ def test_a_wait_that_lasted_too_long_calls_a_person_and_changes_no_state(
     stream: Stream, wake: str, state: str, queue: str
 ) -> None:
     given = transfer.given(*stream)
-    given.when(ReportOverdue(transfer_id=TRANSFER_ID, wake=wake)).then(replace(OVERDUE, state=state, queue=queue))
+    amount = TERMS.receive if queue in {"settlement", "payout_review"} else FUNDED.received
+    overdue = replace(OVERDUE, state=state, queue=queue, amount=amount)
+    given.when(ReportOverdue(transfer_id=TRANSFER_ID, wake=wake)).then(overdue)
     assert given.when(ReportOverdue(transfer_id=TRANSFER_ID, wake=wake)).then_state(type(given.state)) == given.state
 
 
