@@ -40,6 +40,8 @@ class Life:
 LIVES = (
     Life("User", "services.core_api.domain.users", "stream and key: user id"),
     Life("Profile", "services.core_api.domain.profiles", "stream and key: profile id"),
+    Life("Session", "services.core_api.domain.sessions", "stream and key: session id"),
+    Life("Maintenance", "services.core_api.domain.maintenance", "stream and key: derived, one per installation"),
     Life("Quote", "services.quote.domain", "stream and key: quote id"),
     Life("Transfer", "services.transfer.domain.states", "stream and key: transfer id"),
     Life("Deposit route", "services.deposit_watcher.domain.states", "stream and key: route id"),

@@ -1,4 +1,4 @@
-"""What core_api says of users, of the people who send and receive, and of their KYC. Stored, published and read so."""
+"""What core_api says of users and sessions, of who sends and receives and their KYC, of maintenance. In one form."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from services.kernel.value import value
 Role = Literal["customer", "operator", "admin"]
 ProfileKind = Literal["sender", "receiver"]
 KycVerdict = Literal["approved", "rejected"]
+SessionEnd = Literal["logged_out", "refresh_token_reused"]
 
 
 @value(kw_only=True)
@@ -51,5 +52,80 @@ class KycDecided:
     decided_at: datetime
 
 
-CustomerEvent = UserRegistered | ProfileCreated | KycDecided
-EVENTS = (UserRegistered, ProfileCreated, KycDecided)
+@value(kw_only=True)
+class SessionOpened:
+    """A user logged in. The digests are hex SHA-256 of random secrets; the refresh token is those two secrets."""
+
+    type: ClassVar[str] = "corridor.customer.session_opened.v1"
+    session_id: UUID
+    user_id: UUID
+    family_digest: str  # of the half that all refresh tokens of the session share
+    refresh_digest: str  # of the half that is new in each of them
+    opened_at: datetime
+    expires_at: datetime  # the first instant at which the session is dead, however often it was refreshed
+
+
+@value(kw_only=True)
+class SessionRefreshed:
+    """The refresh token was used and replaced: only the new one is good."""
+
+    type: ClassVar[str] = "corridor.customer.session_refreshed.v1"
+    session_id: UUID
+    user_id: UUID
+    refresh_digest: str
+    refreshed_at: datetime
+
+
+@value(kw_only=True)
+class SessionEnded:
+    """No refresh token of this session is good any more. `refresh_token_reused`: a replaced one came again."""
+
+    type: ClassVar[str] = "corridor.customer.session_ended.v1"
+    session_id: UUID
+    user_id: UUID
+    cause: SessionEnd
+    ended_at: datetime
+
+
+@value(kw_only=True)
+class MaintenanceStarted:
+    """From now on the door refuses what customers would change."""
+
+    type: ClassVar[str] = "corridor.customer.maintenance_started.v1"
+    maintenance_id: UUID  # one per installation
+    started_by: UUID
+    reason: str
+    started_at: datetime
+
+
+@value(kw_only=True)
+class MaintenanceEnded:
+    """Customers may change things again."""
+
+    type: ClassVar[str] = "corridor.customer.maintenance_ended.v1"
+    maintenance_id: UUID
+    ended_by: UUID
+    reason: str
+    ended_at: datetime
+
+
+CustomerEvent = (
+    UserRegistered
+    | ProfileCreated
+    | KycDecided
+    | SessionOpened
+    | SessionRefreshed
+    | SessionEnded
+    | MaintenanceStarted
+    | MaintenanceEnded
+)
+EVENTS = (
+    UserRegistered,
+    ProfileCreated,
+    KycDecided,
+    SessionOpened,
+    SessionRefreshed,
+    SessionEnded,
+    MaintenanceStarted,
+    MaintenanceEnded,
+)

@@ -10,7 +10,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from contracts.customer.v1 import KycDecided, ProfileCreated, UserRegistered
+from contracts.customer.v1 import (
+    KycDecided,
+    MaintenanceEnded,
+    MaintenanceStarted,
+    ProfileCreated,
+    SessionEnded,
+    SessionOpened,
+    SessionRefreshed,
+    UserRegistered,
+)
 from contracts.deposit.routes import route_id, route_reference
 from contracts.deposit.v1 import (
     DepositConfirmed,
@@ -58,6 +67,9 @@ SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 CUSTOMER = UUID("0195560f-2f3a-7c41-9d2e-5b7f0a8c1e01")
 SENDER = UUID("0195560f-2f3a-7c41-9d2e-5b7f0a8c1e02")
 RECEIVER = UUID("0195560f-2f3a-7c41-9d2e-5b7f0a8c1e03")
+SESSION = UUID("0195560f-2f3a-7c41-9d2e-5b7f0a8c1e0a")
+ADMIN = UUID("0195560f-2f3a-7c41-9d2e-5b7f0a8c1e0b")
+MAINTENANCE = derive("maintenance", TENANT)
 QUOTE = UUID("6b1de7a2-4f0c-5d0e-8a55-3d1c6f8b9a10")
 TRANSFER = UUID("9f3b2c64-0d1e-5b8a-b3b7-2f4a6c8e0d11")
 ARRIVAL = UUID("01955612-71aa-7e0b-8c1d-4e5f60718293")
@@ -99,6 +111,18 @@ CUSTOMER_EVENTS = (
         created_at=AT - 29 * DAY,
     ),
     KycDecided(profile_id=RECEIVER, customer_id=CUSTOMER, verdict="approved", decided_at=AT - 28 * DAY),
+    SessionOpened(
+        session_id=SESSION, user_id=CUSTOMER, family_digest="5d" * 32, refresh_digest="a1" * 32,
+        opened_at=AT - HOUR, expires_at=AT - HOUR + 30 * DAY,
+    ),
+    SessionRefreshed(session_id=SESSION, user_id=CUSTOMER, refresh_digest="b2" * 32, refreshed_at=AT),
+    SessionEnded(session_id=SESSION, user_id=CUSTOMER, cause="logged_out", ended_at=AT + DAY),
+    MaintenanceStarted(
+        maintenance_id=MAINTENANCE, started_by=ADMIN, reason="database upgrade", started_at=AT + 2 * DAY
+    ),
+    MaintenanceEnded(
+        maintenance_id=MAINTENANCE, ended_by=ADMIN, reason="upgrade done", ended_at=AT + 2 * DAY + HOUR
+    ),
 )  # fmt: skip
 QUOTE_EVENTS = (
     QuoteCreated(

@@ -21,6 +21,11 @@ OWN = "a step that only its own service goes on from; on the topic for recovery 
 PERSON = "for a person; nothing goes on by itself"
 UNREAD: Mapping[type, str] = {
     customer.UserRegistered: "logins are judged where users are kept",
+    customer.SessionOpened: OWN,
+    customer.SessionRefreshed: OWN,
+    customer.SessionEnded: OWN,
+    customer.MaintenanceStarted: "the door itself reads it; on the topic for recovery and for timelines",
+    customer.MaintenanceEnded: "the door itself reads it; on the topic for recovery and for timelines",
     quote.QuoteAccepted: "learned from `transfer.opened`; who needs it reads that",
     quote.QuoteExpired: "the transfer service judges the expiry at its own time",
     transfer.LateFundingRecorded: PERSON,

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from contracts.customer.v1 import UserRegistered
 from contracts.upcasts import UPCASTS
-from services.core_api.domain import profiles, users
+from services.core_api.domain import maintenance, profiles, sessions, users
 from services.kernel.decider import Ask, Claim, Decider
 from services.kernel.ids import derive
 
@@ -16,7 +16,12 @@ def user_id(tenant: str, login_digest: str) -> UUID:
     return derive("user", tenant, login_digest)
 
 
-def register(wish: users.RegisterUser) -> Ask:
+def maintenance_id(tenant: str) -> UUID:
+    """The one stream that says whether this installation is under maintenance."""
+    return derive("maintenance", tenant)
+
+
+def register(wish: users.UserCommand) -> Ask:
     """The wish with the login that it takes for ever."""
     return Ask(wish.user_id, wish, claims=(Claim("login", wish.login_digest),))
 
@@ -27,6 +32,14 @@ def _user_of(event: UserRegistered) -> UUID:
 
 def _profile_of(event: profiles.ProfileEvent) -> UUID:
     return event.profile_id
+
+
+def _session_of(event: sessions.SessionEvent) -> UUID:
+    return event.session_id
+
+
+def _maintenance_of(event: maintenance.MaintenanceEvent) -> UUID:
+    return event.maintenance_id
 
 
 USER: Decider[users.User, users.UserCommand, UserRegistered] = Decider(
@@ -49,4 +62,25 @@ PROFILE: Decider[profiles.Profile, profiles.ProfileCommand, profiles.ProfileEven
     correlate=_profile_of,
     upcasts=UPCASTS,
 )
-DECIDERS = (USER, PROFILE)
+SESSION: Decider[sessions.Session, sessions.SessionCommand, sessions.SessionEvent] = Decider(
+    category="session",
+    decide=sessions.decide,
+    evolve=sessions.evolve,
+    commands=sessions.COMMANDS,
+    events=sessions.EVENTS,
+    stages=sessions.STAGES,
+    over=sessions.OVER,
+    correlate=_session_of,
+    upcasts=UPCASTS,
+)
+MAINTENANCE: Decider[maintenance.Maintenance, maintenance.MaintenanceCommand, maintenance.MaintenanceEvent] = Decider(
+    category="maintenance",
+    decide=maintenance.decide,
+    evolve=maintenance.evolve,
+    commands=maintenance.COMMANDS,
+    events=maintenance.EVENTS,
+    stages=maintenance.STAGES,
+    correlate=_maintenance_of,
+    upcasts=UPCASTS,
+)
+DECIDERS = (USER, PROFILE, SESSION, MAINTENANCE)

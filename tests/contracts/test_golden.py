@@ -80,6 +80,10 @@ SENT = (payout.PayoutRequested, payout.PayoutApproved, payout.PayoutSubmitting)
 STREAMS: tuple[tuple[Any, Sequence[type], str], ...] = (  # decider, the stream, the stage that it folds to
     (core_handlers.USER, (customer.UserRegistered,), "Registered"),
     (core_handlers.PROFILE, (customer.ProfileCreated, customer.KycDecided), "KycApproved"),
+    (core_handlers.SESSION, (customer.SessionOpened, customer.SessionRefreshed), "Open"),
+    (core_handlers.SESSION, (customer.SessionOpened, customer.SessionRefreshed, customer.SessionEnded), "Ended"),
+    (core_handlers.MAINTENANCE, (customer.MaintenanceStarted,), "On"),
+    (core_handlers.MAINTENANCE, (customer.MaintenanceStarted, customer.MaintenanceEnded), "Off"),
     (QUOTE, (quote.QuoteCreated, quote.QuoteAccepted), "Accepted"),
     (QUOTE, (quote.QuoteCreated, quote.QuoteExpired), "Expired"),
     (

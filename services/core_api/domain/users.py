@@ -18,7 +18,7 @@ class RoleRequired(Invalid):
 
 
 class LoginTaken(Rejected):
-    """Somebody else has this login."""
+    """This login is taken. Log in, or choose another one."""
 
 
 class UserRegisteredOtherwise(Rejected):
@@ -36,6 +36,16 @@ class RegisterUser:
     seen: Seen = NOTHING_SEEN
 
 
+@value(kw_only=True)
+class SignUp:
+    """Somebody's own wish at the door: always a customer. Claims the login."""
+
+    user_id: UUID
+    login_digest: str  # as in RegisterUser
+    password: Sealed
+    seen: Seen = NOTHING_SEEN
+
+
 @value
 class Registered:
     """May log in."""
@@ -44,10 +54,10 @@ class Registered:
     user: UserRegistered
 
 
-UserCommand = RegisterUser
+UserCommand = RegisterUser | SignUp
 User = Registered | None  # None: no such user
 
-COMMANDS = (RegisterUser,)
+COMMANDS = (RegisterUser, SignUp)
 EVENTS = (UserRegistered,)
 STAGES = (Registered,)
 TRANSITIONS: tuple[tuple[str, type, str, str], ...] = (  # state, event, next state, deadline of the next state
@@ -56,22 +66,38 @@ TRANSITIONS: tuple[tuple[str, type, str, str], ...] = (  # state, event, next st
 
 
 def decide(user: User, command: UserCommand, at: datetime) -> tuple[UserRegistered, ...]:
+    """The events that `command` causes at `at` (the database's time), () when it was already done. Raises Rejected."""
+    match command:
+        case RegisterUser():
+            return register(user, command, at)
+        case SignUp():
+            return sign_up(user, command, at)
+
+
+def register(user: User, wish: RegisterUser, at: datetime) -> tuple[UserRegistered, ...]:
     """Registered once. The same login with the same roles again changes nothing, the password neither."""
     if user is not None:
-        if (user.user.login_digest, set(user.user.roles)) != (command.login_digest, set(command.roles)):
-            raise UserRegisteredOtherwise(command.user_id)
+        if (user.user.login_digest, set(user.user.roles)) != (wish.login_digest, set(wish.roles)):
+            raise UserRegisteredOtherwise(wish.user_id)
         return ()
-    if "login" in command.seen.owners:
+    if "login" in wish.seen.owners:
         raise LoginTaken
-    if not command.roles:
+    if not wish.roles:
         raise RoleRequired
-    return (_registered(command, at),)
+    return (_registered(wish, wish.roles, at),)
 
 
-def _registered(wish: RegisterUser, at: datetime) -> UserRegistered:
+def sign_up(user: User, wish: SignUp, at: datetime) -> tuple[UserRegistered, ...]:
+    """Never "done before": whoever asks under another request key may be somebody else who wants the same login."""
+    if user is not None or "login" in wish.seen.owners:
+        raise LoginTaken
+    return (_registered(wish, ("customer",), at),)
+
+
+def _registered(wish: UserCommand, roles: tuple[Role, ...], at: datetime) -> UserRegistered:
     return UserRegistered(
         user_id=wish.user_id,
-        roles=tuple(sorted(set(wish.roles))),
+        roles=tuple(sorted(set(roles))),
         login_digest=wish.login_digest,
         password=wish.password,
         registered_at=at,

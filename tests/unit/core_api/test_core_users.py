@@ -10,6 +10,7 @@ from services.kernel.decider import Claim, Owner, Seen
 from tests.support.spec import Spec
 from tests.unit.core_api.samples import AT, OTHER_ID, PASSWORD, REGISTER, REGISTERED, USER_ID
 
+SIGN_UP = d.SignUp(user_id=USER_ID, login_digest="d1", password=PASSWORD)
 given = Spec(USER, AT).given
 
 
@@ -37,6 +38,17 @@ def test_a_registered_user_keeps_their_login() -> None:
 def test_a_login_belongs_to_one_user() -> None:
     seen = Seen(owners={"login": Owner(OTHER_ID, "")})
     given().when(replace(REGISTER, seen=seen)).then_rejected(d.LoginTaken)
+
+
+def test_who_signs_up_is_a_customer() -> None:
+    given().when(SIGN_UP).then(replace(REGISTERED, roles=("customer",)))
+
+
+def test_signing_up_with_a_known_login_is_refused_whoever_has_it() -> None:
+    for roles in (("customer",), ("operator",)):
+        given(replace(REGISTERED, roles=roles)).when(SIGN_UP).then_rejected(d.LoginTaken)
+    seen = Seen(owners={"login": Owner(OTHER_ID, "")})
+    given().when(replace(SIGN_UP, seen=seen)).then_rejected(d.LoginTaken)
 
 
 def test_a_user_has_at_least_one_role() -> None:
