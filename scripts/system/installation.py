@@ -29,6 +29,7 @@ ROLES = {
     "reconciliation": "corridor_recon",
     "review": "corridor_review",
     "oncall": "corridor_oncall",
+    "operations": "corridor_operations",
 }  # service, or the people on call -> its PostgreSQL role
 USERS = {
     "customer": "customer",

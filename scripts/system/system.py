@@ -51,6 +51,7 @@ class Facts:
     base_url: str
     kafka_bootstrap: str
     oncall_database_url: str = field(repr=False)
+    operations_database_url: str = field(repr=False)
     sandbox_url: str
     tokens: Mapping[str, str] = field(repr=False)
     webhooks: tuple[Mapping[str, str], ...] = field(repr=False)
@@ -237,6 +238,7 @@ class System:
             base_url=self.installation.url("core_api"),
             kafka_bootstrap=servers.kafka,
             oncall_database_url=dsn_of(ROLES["oncall"], self.installation, servers),
+            operations_database_url=dsn_of(ROLES["operations"], self.installation, servers),
             sandbox_url=self.installation.url(SANDBOX),
             tokens=self._log_in(),
             webhooks=(self.installation.webhook_key,),
@@ -277,6 +279,7 @@ def as_json(facts: Facts, processes: list[dict[str, Any]]) -> dict[str, Any]:
         "base_url": facts.base_url,
         "kafka_bootstrap": facts.kafka_bootstrap,
         "oncall_database_url": facts.oncall_database_url,
+        "operations_database_url": facts.operations_database_url,
         "sandbox_url": facts.sandbox_url,
         "tokens": dict(facts.tokens),
         "webhooks": [dict(key) for key in facts.webhooks],

@@ -26,7 +26,8 @@ from scripts.system.system import NotReady, System
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.xdist_group("up")]
 
 KEYS = {
-    "base_url", "kafka_bootstrap", "oncall_database_url", "sandbox_url", "tokens", "webhooks", "processes",
+    "base_url", "kafka_bootstrap", "oncall_database_url", "operations_database_url", "sandbox_url", "tokens", "webhooks",
+    "processes",
 }  # fmt: skip
 NAMES = {"core_api", "quote", "transfer", "deposit_watcher", "payout_orchestrator", "ledger", "sandbox"}
 # What would lead it to another server than its own.

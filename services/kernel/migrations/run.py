@@ -9,6 +9,7 @@ from alembic import op
 SERVICES = Path(__file__).parents[2]
 OWNER = "corridor_owner"
 ONCALL = "corridor_oncall"
+OPERATIONS = "corridor_operations"  # what ops-cli may do past HTTP: kernel/sql/operations.sql
 SCHEMAS = {
     "core_api": "core",
     "quote": "quote",

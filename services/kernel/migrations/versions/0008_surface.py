@@ -1,6 +1,6 @@
 """What on-call, partners and reviewers look at: lists, look-ups, sessions; two services more that read all topics."""
 
-from services.kernel.migrations.run import LATER, SCHEMAS, file, in_schema, script, service_schema
+from services.kernel.migrations.run import LATER, OPERATIONS, SCHEMAS, file, in_schema, role, script, service_schema
 
 revision = "0008"
 down_revision = "0007"
@@ -23,3 +23,7 @@ def upgrade() -> None:
     in_schema("app", f"CREATE OR REPLACE VIEW app.idempotency_keys AS {keys};")
     for schema, service in (ROOMS | {schema: service for service, schema in LATER.items()}).items():
         in_schema(schema, file(f"{service}/sql/surface.sql"))
+    role(OPERATIONS, "LOGIN")
+    script(f"GRANT SELECT ON public.alembic_version TO {OPERATIONS};")
+    for schema in (*SCHEMAS.values(), *LATER.values()):  # last: it names the read tables that there are
+        in_schema(schema, file("kernel/sql/operations.sql"))
