@@ -7,7 +7,7 @@ beginning into the next version, then a swap of the view; whoever reads the view
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, get_type_hints
@@ -19,8 +19,9 @@ from services.kernel.decider import Ask, Cause, Outcome, Unit
 from services.kernel.engine import RETRY_SECONDS, Intake
 from services.kernel.event_store import PostgresStore
 from services.kernel.parts import Part
-from services.kernel.store import Conflict, Known, Unavailable, Write
+from services.kernel.store import Conflict, Known, Partition, Position, Unavailable, Write
 
+KEYS_MAX = 100_000  # of rows that stand, remembered; some 15 MiB
 _TYPES: Mapping[Any, str] = {
     UUID: "uuid",
     str: "text",
@@ -33,7 +34,11 @@ _TYPES: Mapping[Any, str] = {
 
 @dataclass(frozen=True)
 class Projection:
-    """One read table: `key(event)` names the row, `evolve(row, event)` is the row after it (None: no row)."""
+    """One read table: `key(event)` names the row, `evolve(row, event)` is the row after it (None: no row).
+
+    Where rows are rare (only what is in trouble has one), `opens` names the events that can make one, and `stands` the
+    rows that others can change: those others then cost nothing where no row stands.
+    """
 
     name: str
     key_column: str
@@ -44,6 +49,8 @@ class Projection:
     key: Callable[[Any], UUID]  # all events of a row come from one partition
     evolve: Callable[[Any, Any], Any]
     upcasts: Upcasts = field(default_factory=dict)
+    opens: tuple[type, ...] = ()  # of `wanted`; none: every event is asked of its row
+    stands: str = "true"  # condition in SQL
 
     def table(self, version: int) -> str:
         """The physical table of a version."""
@@ -62,11 +69,14 @@ class Projection:
         columns = ", ".join(f"{name} {kind}" for name, kind in self.columns())
         return f"CREATE TABLE {self.table(version)} ({columns}, PRIMARY KEY ({self.key_column})) WITH (fillfactor = 85)"
 
-    def inbox(self, service: str, version: int) -> Inbox:
+    def inbox(self, service: str, version: int, standing: Standing | None = None) -> Inbox:
         """Its own consumer group, per version."""
 
         def on_event(event: Any, cause: Cause) -> tuple[Ask, ...]:
-            return (Ask(self.key(event), event),)
+            key = self.key(event)
+            if standing is not None and not standing.concerns(key, opens=isinstance(event, self.opens)):
+                return ()
+            return (Ask(key, event),)
 
         codec = EventCodec(self.events, self.upcasts)
         name = f"{service}.{self.name}.v{version}"
@@ -91,15 +101,58 @@ def _column_type(hint: Any) -> str:
     raise TypeError(f"no column type for {hint}")
 
 
+class Standing:
+    """The keys of the rows that stand, and perhaps of more: to ask in vain costs a look, not to ask loses an event.
+
+    Loaded whenever positions are, since another member may have made rows; then it grows by what is read.
+    """
+
+    def __init__(self) -> None:
+        self._keys: set[UUID] | None = None  # None: not known, or too many: everything is asked
+
+    def load(self, keys: Iterable[UUID]) -> None:
+        """These stand in the store."""
+        self._keys = set(keys)
+        self._bound()
+
+    def concerns(self, key: UUID, *, opens: bool) -> bool:
+        """Whether an event with this key must be asked of its row."""
+        if self._keys is None or key in self._keys:
+            return True
+        if opens:
+            self._keys.add(key)
+            self._bound()
+        return opens
+
+    def _bound(self) -> None:
+        if self._keys is not None and len(self._keys) > KEYS_MAX:
+            self._keys = None
+
+
 class Projector:
     """Runs a Consumer's batches into a projection's table; it stands where the engine stands for other consumers."""
 
-    def __init__(self, store: PostgresStore, projection: Projection, version: int) -> None:
+    def __init__(
+        self, store: PostgresStore, projection: Projection, version: int, standing: Standing | None = None
+    ) -> None:
         self._store = store
         self._projection = projection
+        self._standing = standing
         names = ", ".join(name for name, _ in projection.columns())
         table, key = projection.table(version), projection.key_column
         self._read = f"SELECT {names} FROM {table} WHERE {key} = ANY($1)"  # noqa: S608 - our own names
+        self._stands = f"SELECT {key} FROM {table} WHERE {projection.stands} LIMIT {KEYS_MAX + 1}"  # noqa: S608 - ours
+
+    async def assign(self, consumer: str, epoch: int, partitions: Sequence[Partition]) -> dict[Partition, Position]:
+        """See consumer.Positions. What stands is read after the positions: what is written in between is in it."""
+        found = await self._store.assign(consumer, epoch, partitions)
+        if self._standing is not None:
+            self._standing.load(row[0] for row in await self._store.fetch(self._stands))
+        return found
+
+    async def suspect(self, consumer: str, epoch: int, at: Partition, offset: int) -> int:
+        """See consumer.Positions."""
+        return await self._store.suspect(consumer, epoch, at, offset)
 
     async def run(self, intake: Intake) -> list[Outcome]:
         """Apply a batch; Fenced and ContentRefused go to the consumer, conflicts run again.
@@ -142,8 +195,11 @@ class _Rows:
         """Evolve the rows of one event; an exception parks its stream."""
         try:
             for ask in unit.asks:
-                self._rows[ask.stream_id] = self._evolve(self._rows.get(ask.stream_id), ask.command)
-                self._moved.add(ask.stream_id)
+                before = self._rows.get(ask.stream_id)
+                after = self._evolve(before, ask.command)
+                if after is not before:
+                    self._rows[ask.stream_id] = after
+                    self._moved.add(ask.stream_id)
         except Exception as error:  # noqa: BLE001 - a bug of evolve is its stream's alone
             return Outcome(error=error)
         return _APPLIED

@@ -26,7 +26,7 @@ from services.kernel.health import Check, Health
 from services.kernel.ids import new_id
 from services.kernel.outbox import PostgresOutbox
 from services.kernel.parts import Part
-from services.kernel.projector import Projection, Projector, live_version
+from services.kernel.projector import Projection, Projector, Standing, live_version
 from services.kernel.relay import SEND_SECONDS_MAX, Relay
 from services.kernel.settings import Kernel
 from services.kernel.store import Unavailable, Write
@@ -151,11 +151,12 @@ class Runtime:
         store = self.store(projection.name)
         version = await self._live_version(store, projection.name)
         lane = PostgresStore(self._connector(projection.name), projection.parts(version))
-        inbox = projection.inbox(self.service.name, version)
-        projector = Projector(lane, projection, version)
+        standing = Standing() if projection.opens else None
+        inbox = projection.inbox(self.service.name, version, standing)
+        projector = Projector(lane, projection, version, standing)
         await store.drop()
         await self._subscribe(
-            Consumer(inbox, projector, lane, self.actor, epoch=self.settings.epoch, counted=_counted(inbox.name))
+            Consumer(inbox, projector, projector, self.actor, epoch=self.settings.epoch, counted=_counted(inbox.name))
         )
 
     async def _live_version(self, store: PostgresStore, name: str) -> int:

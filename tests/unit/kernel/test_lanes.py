@@ -111,7 +111,10 @@ async def test_a_projector_waits_for_a_database_that_is_away(monkeypatch: pytest
     monkeypatch.setattr(made, "_subscribe", subscribe)
     monkeypatch.setattr(services, "Projector", lambda *_: None)
     projection = SimpleNamespace(
-        name="jars", parts=lambda version: (), inbox=lambda service, version: inbox(f"{service}.jars.v{version}")
+        name="jars",
+        opens=(),
+        parts=lambda version: (),
+        inbox=lambda service, version, _: inbox(f"{service}.jars.v{version}"),
     )
     await made._project(projection)  # type: ignore[arg-type]
     assert told == ["jar.jars.v3"]
