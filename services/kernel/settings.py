@@ -13,6 +13,7 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 Environment = Literal["dev", "test", "staging", "prod"]
 JWT_SECRET_CHARS_MIN = 16
@@ -60,8 +61,8 @@ Check = Callable[[str], str | None]  # the sentence of what is wrong, or None
 class Var:
     """Annotates a field with the variable that it comes from. A field without a default must be set.
 
-    Limits include their ends. `weak_refused`: in staging and prod, a value that looks like an example is refused; a key
-    of 32 equal bytes always is.
+    Limits include their ends. `weak_refused`: in staging and prod, a value that looks like an example is refused; so is
+    a key of 32 equal bytes or with "example" in it, a partner's secret like that, and a database's password like that.
     """
 
     name: str = field(kw_only=False)
@@ -115,6 +116,18 @@ class Kernel:
     stop_seconds: Annotated[int, Var("CORRIDOR_STOP_SECONDS", at_least=1, at_most=300)] = 10
     # how long what a dead worker had taken stays with it; a service with calls checks that none can last longer
     effect_lease_seconds: Annotated[int, Var("CORRIDOR_EFFECT_LEASE_SECONDS", at_least=5)] = 90
+    # sessions of each pool of a process (decision 0020); those of the overflow end soon after the load has fallen
+    db_pool_size: Annotated[int, Var("DB_POOL_SIZE", at_least=1, at_most=50)] = 2
+    db_pool_overflow: Annotated[int, Var("DB_POOL_OVERFLOW", at_least=0, at_most=50)] = 0
+    # how long a request waits for a session of a pool, or for its turn in the commands' lane; then 503
+    db_pool_timeout_seconds: Annotated[int, Var("DB_POOL_TIMEOUT_SECONDS", at_least=1, at_most=30)] = 5
+    db_commands_waiting_max: Annotated[int, Var("DB_COMMANDS_WAITING_MAX", at_least=1_000, at_most=100_000)] = 10_000
+    db_statement_seconds: Annotated[int, Var("DB_STATEMENT_TIMEOUT_SECONDS", at_least=1, at_most=300)] = 15
+    db_idle_in_transaction_seconds: Annotated[
+        int, Var("DB_IDLE_IN_TRANSACTION_TIMEOUT_SECONDS", at_least=1, at_most=300)
+    ] = 10
+    http_concurrency: Annotated[int, Var("HTTP_CONCURRENCY", at_least=1, at_most=1_900)] = 1_000  # requests, not probes
+    worker_concurrency: Annotated[int, Var("WORKER_CONCURRENCY", at_least=1, at_most=500)] = 500  # side effects at once
     parent_pid: Annotated[int | None, Var("CORRIDOR_PARENT_PID", at_least=1)] = None
     instance: Annotated[str | None, Var("CORRIDOR_INSTANCE")] = None  # see bus.KafkaSubscription
     niceness: Annotated[int, Var("CORRIDOR_NICENESS", at_least=0, at_most=19)] = 0  # what may wait gives way to money
@@ -190,18 +203,27 @@ def _read(text: str, hint: Any, var: Var, *, strict: bool) -> Any:
         raise ValueError(f"needs at least {var.chars_min} characters")
     if var.check and (fault := var.check(text)):
         raise ValueError(fault)
-    if strict and _is_example(text, var):
-        raise ValueError("looks like an example or a default; make a random one")
     value = _convert(text, _bare(hint))
+    if strict and _is_example(text, value, var):
+        raise ValueError("looks like an example or a default; make a random one")
     if isinstance(value, int):
         _bound(value, var)
     return value
 
 
-def _is_example(text: str, var: Var) -> bool:
+def _is_example(text: str, value: Any, var: Var) -> bool:
     if var.check is is_key_32:
-        return len(set(base64.b64decode(text))) == 1
-    return var.weak_refused and any(word in text.lower() for word in _WEAK)
+        key = base64.b64decode(text)
+        return len(set(key)) == 1 or b"example" in key
+    if var.check is is_postgres:
+        return "example" in (urlsplit(text).password or "")
+    if isinstance(value, tuple):
+        return any(isinstance(one, SharedKey) and _is_weak(one.secret.reveal()) for one in value)
+    return var.weak_refused and _is_weak(text)
+
+
+def _is_weak(text: str) -> bool:
+    return any(word in text.lower() for word in _WEAK)
 
 
 def _bare(hint: Any) -> Any:

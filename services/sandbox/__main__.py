@@ -49,6 +49,11 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--corridor-url", default=os.environ.get("SANDBOX_CORRIDOR_URL"))
     parser.add_argument("--api-key", default=os.environ.get("SANDBOX_API_KEY"))
+    parser.add_argument(
+        "--signing-keys",
+        default=os.environ.get("SANDBOX_SIGNING_KEYS"),
+        help="partner:key_id:secret, several by commas",
+    )
     parser.add_argument("--settle-delay-seconds", type=float, default=os.environ.get("SANDBOX_SETTLE_DELAY_SECONDS"))
     parser.add_argument("--seed", type=int, default=None, help="of the dice for faults and backoff")
     return parser.parse_args(argv)
@@ -58,7 +63,16 @@ def configured(args: argparse.Namespace) -> Config:
     """Raises ValueError when a setting is unknown or of a wrong type."""
     patch: dict[str, Any] = json.loads(args.config.read_bytes()) if args.config else {}
     named = {name: getattr(args, name) for name in ("corridor_url", "api_key", "settle_delay_seconds")}
+    if args.signing_keys:
+        named["signing_keys"] = [signing_key(part) for part in args.signing_keys.split(",")]
     return patched(Config(), patch | {name: value for name, value in named.items() if value is not None})
+
+
+def signing_key(text: str) -> dict[str, str]:
+    """From partner:key_id:secret; the secret may have colons."""
+    partner, _, rest = text.strip().partition(":")
+    key_id, _, secret = rest.partition(":")
+    return {"partner": partner, "key_id": key_id, "secret": secret}
 
 
 async def serve(args: argparse.Namespace) -> None:
