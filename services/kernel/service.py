@@ -21,19 +21,20 @@ from services.kernel.decider import Call, Decider
 from services.kernel.effects import Worker
 from services.kernel.engine import Engine
 from services.kernel.event_store import PostgresStore, connector
+from services.kernel.following import Fatal, Following, Lane, ProjectionLane
 from services.kernel.group_commit import GroupCommit
 from services.kernel.health import Check, Health
 from services.kernel.ids import new_id
+from services.kernel.operations import REGISTRY_LANE
 from services.kernel.outbox import PostgresOutbox
 from services.kernel.parts import Part
-from services.kernel.projector import Projection, Projector, Standing, live_version
+from services.kernel.projector import Projection, Projector, Standing
 from services.kernel.relay import SEND_SECONDS_MAX, Relay
 from services.kernel.settings import Kernel
-from services.kernel.store import Unavailable, Write
+from services.kernel.store import Write
 from services.kernel.telemetry import logger
 
 GAUGE_SECONDS = 5.0
-AWAY_SECONDS = 0.5  # between two tries for a database that is away
 EXIT_CRASH = 70  # EX_SOFTWARE: the supervisor starts the process again
 _LOG = logger("service")
 EFFECT_KIND, EFFECT_DUE = 2, 4  # columns of the part `effects`
@@ -133,7 +134,9 @@ class Runtime:
             found.append((f"worker-{kind}", partial(worker.run, kind)))
         if self.service.inbox is not None:
             found.append(("consumer", lambda: self._consume(self.service.inbox, self.engine("consumer"))))
-        found.extend((f"projector-{each.name}", partial(self._project, each)) for each in self.service.projections)
+        if self.service.projections:
+            following = Following(self.store(REGISTRY_LANE), self.service.projections, self._project, fatal)
+            found.append(("projections", following.run))
         return found
 
     async def _relay(self) -> None:
@@ -147,34 +150,30 @@ class Runtime:
             Consumer(inbox, lane, positions, self.actor, epoch=self.settings.epoch, counted=_counted(inbox.name))
         )
 
-    async def _project(self, projection: Projection) -> None:
-        store = self.store(projection.name)
-        version = await self._live_version(store, projection.name)
+    def _project(self, projection: Projection, version: int, failed: Fatal) -> Lane:
         lane = PostgresStore(self._connector(projection.name), projection.parts(version))
         standing = Standing() if projection.opens else None
         inbox = projection.inbox(self.service.name, version, standing)
         projector = Projector(lane, projection, version, standing)
-        await store.drop()
-        await self._subscribe(
-            Consumer(inbox, projector, projector, self.actor, epoch=self.settings.epoch, counted=_counted(inbox.name))
-        )
-
-    async def _live_version(self, store: PostgresStore, name: str) -> int:
-        while True:
-            try:
-                return await live_version(store, name)
-            except Unavailable as away:
-                _LOG.warning("database_away", projection=name, error=str(away))
-                await asyncio.sleep(AWAY_SECONDS)
+        counted = _counted(inbox.name)
+        consumer = Consumer(inbox, projector, projector, self.actor, epoch=self.settings.epoch, counted=counted)
+        return ProjectionLane(self._subscription(consumer, failed), lane, self._forget)
 
     async def _subscribe(self, consumer: Consumer) -> None:
+        await self._subscription(consumer, fatal).run()
+
+    def _subscription(self, consumer: Consumer, failed: Fatal) -> KafkaSubscription:
         metrics.prepare_consumer(consumer.inbox.name)
         settings, pace = self.settings, self.service.pace_seconds
-        subscription = KafkaSubscription(
-            settings.kafka_bootstrap, consumer, fatal, settings.instance, pace_seconds=pace
-        )  # fmt: skip
+        where, instance = settings.kafka_bootstrap, settings.instance
+        subscription = KafkaSubscription(where, consumer, failed, instance, pace_seconds=pace)
         self.subscriptions.append(subscription)
-        await subscription.run()
+        return subscription
+
+    def _forget(self, subscription: KafkaSubscription) -> None:
+        """It has ended, and so has its lag."""
+        self.subscriptions.remove(subscription)
+        metrics.CONSUMER_LAG.remove_by_labels({"consumer": subscription.name})
 
     async def close(self) -> None:
         """Leave the consumer groups, so that another member takes over at once; correctness does not need it."""
@@ -194,7 +193,7 @@ class Runtime:
         metrics.OUTBOX_BACKLOG.set(count)
         metrics.OUTBOX_OLDEST_SECONDS.set(age)
         metrics.PARKED_STREAMS.set(parked)
-        for subscription in self.subscriptions:
+        for subscription in tuple(self.subscriptions):
             for topic, lag in _by_topic(await subscription.lag()).items():
                 metrics.CONSUMER_LAG.labels(subscription.name, topic).set(lag)
 
