@@ -24,6 +24,7 @@ from services.kernel.decider import (
     SideEffect,
     Unit,
 )
+from services.kernel.fingerprint import differing, same_request
 from services.kernel.ids import derive
 from services.kernel.rejected import Rejected
 from services.kernel.store import Known, RequestId, StoredAnswer, Write
@@ -39,6 +40,12 @@ class IdempotencyConflict(Rejected):
     """This Idempotency-Key was used for another request."""
 
     code = "IDEMPOTENCY_CONFLICT"
+
+    @property
+    def detail(self) -> str:
+        """With the names, and only the names, of what differs."""
+        sentence = "This Idempotency-Key was used for another request."
+        return f"{sentence} They differ in: {', '.join(self.args)}." if self.args else sentence
 
 
 def request_id(key: RequestKey) -> RequestId:
@@ -137,8 +144,9 @@ class Batch:
                 stream.stage, stream.encoded = self._engine.stage_of(stream.decider.category, stream.state)
 
     def _repeated(self, key: RequestKey, stored: StoredAnswer) -> Outcome:
-        if stored.fingerprint != key.fingerprint:
-            return Outcome(refusal=IdempotencyConflict())
+        if not same_request(stored.fingerprint, key.fingerprint):
+            self.write.add("conflicts", (key.tenant, key.principal, key.key, key.fingerprint))
+            return Outcome(refusal=IdempotencyConflict(*differing(stored.fingerprint, key.fingerprint)))
         return Outcome(answer=(stored.status, stored.body), replayed=True)
 
     def _settled(self, unit: Unit, outcome: Outcome, overlay: Overlay | None) -> Outcome:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 
 from starlette.requests import Request
 
 from services.kernel.decider import RequestKey
+from services.kernel.fingerprint import fingerprint
 from services.kernel.problem import Problem
 from services.kernel.strict_json import canonical
 from services.kernel.tokens import Principal
@@ -27,9 +27,9 @@ def request_key(request: Request, principal: Principal, body: bytes) -> RequestK
     another one, which the engine answers with IDEMPOTENCY_CONFLICT.
     """
     key = read_key(request)
-    fingerprint = hashlib.sha256(f"{request.method}\n{request.scope['path']}\n".encode())
-    fingerprint.update(canonical(body) if body else b"")
-    return RequestKey(principal.tenant, str(principal.subject), key, fingerprint.hexdigest())
+    content = canonical(body) if body else b""
+    made = fingerprint(request.method, request.scope["path"], key, content)
+    return RequestKey(principal.tenant, str(principal.subject), key, made)
 
 
 def read_key(request: Request) -> str:

@@ -80,6 +80,7 @@ class Tables:
     event_ids: set[UUID] = field(default_factory=set)
     claims: dict[ClaimKey, Owner] = field(default_factory=dict)
     requests: dict[RequestId, StoredAnswer] = field(default_factory=dict)
+    conflicts: dict[RequestId, str] = field(default_factory=dict)  # the last other fingerprint under a key
     arrivals: dict[UUID, Row] = field(default_factory=dict)
     cursors: dict[tuple[str, str, UUID], Cursor] = field(default_factory=dict)  # consumer, source, stream
     positions: dict[tuple[str, int, Partition], Position] = field(default_factory=dict)  # consumer, epoch, partition
@@ -365,6 +366,8 @@ def _apply(store: MemoryStore, part: str, row: Row, topic: str) -> None:  # noqa
             tables.claims[row[2], row[0], row[1]] = Owner(row[3], row[4])
         case "requests":
             tables.requests[row[:3]] = StoredAnswer(*row[3:])
+        case "conflicts":
+            tables.conflicts[row[:3]] = row[3]
         case "events":
             _apply_event(store, row, topic)
         case "cursors" | "moved_cursors":

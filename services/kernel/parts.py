@@ -90,6 +90,18 @@ PARTS: tuple[Part, ...] = (
         None,
     ),
     Part(
+        "conflicts",  # the last other request under a key: one row a key, so nobody makes it grow by asking again
+        typed("tenant text, principal text, key text, fingerprint text"),
+        """INSERT INTO request_conflict AS c (tenant, principal, key, fingerprint)
+           SELECT tenant, principal, key, fingerprint
+           FROM {rows}
+           ORDER BY key, principal, tenant
+           ON CONFLICT (key, principal, tenant) DO UPDATE
+             SET fingerprint = excluded.fingerprint, times = c.times + 1, last_at = now()""",
+        None,
+        fold=lambda rows: list({row[:3]: row for row in rows}.values()),
+    ),
+    Part(
         "events",
         typed(
             "stream_id uuid, version int, event_id uuid, event_type text, schema_version smallint, record_key uuid,"

@@ -18,7 +18,8 @@ from services.kernel.outbox import PostgresOutbox
 from tests.support.builders import JAR, TOPIC
 from tests.support.fakes import Clock, until
 
-SQL = "".join(Path("services/kernel/sql", name).read_text() for name in ("kernel.sql", "checkpoint.sql"))
+SCRIPTS = ("kernel.sql", "checkpoint.sql", "expiry.sql", "lookups.sql")
+SQL = "".join(Path("services/kernel/sql", name).read_text() for name in SCRIPTS)
 
 
 @dataclass

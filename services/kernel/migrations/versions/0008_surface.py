@@ -1,6 +1,16 @@
 """What on-call, partners and reviewers look at: lists, look-ups, sessions; two services more that read all topics."""
 
-from services.kernel.migrations.run import LATER, OPERATIONS, SCHEMAS, file, in_schema, role, script, service_schema
+from services.kernel.migrations.run import (
+    LATER,
+    ONCALL,
+    OPERATIONS,
+    SCHEMAS,
+    file,
+    in_schema,
+    role,
+    script,
+    service_schema,
+)
 
 revision = "0008"
 down_revision = "0007"
@@ -12,6 +22,10 @@ KEYS = """
 SELECT '{schema}' AS service, tenant, principal, key, fingerprint, status,
        convert_from(answer, 'UTF8') AS answer, created_at, expires_at
 FROM {schema}.request_key"""
+LOOKUPS = """
+GRANT SELECT, INSERT, UPDATE ON request_conflict TO corridor_{schema};
+GRANT SELECT ON request_conflict TO {oncall};
+"""
 ROOMS = {"core": "core_api", "transfer": "transfer", "deposit": "deposit_watcher", "payout": "payout_orchestrator"}
 
 
@@ -23,6 +37,8 @@ def upgrade() -> None:
     in_schema("app", f"CREATE OR REPLACE VIEW app.idempotency_keys AS {keys};")
     for schema, service in (ROOMS | {schema: service for service, schema in LATER.items()}).items():
         in_schema(schema, file(f"{service}/sql/surface.sql"))
+    for schema in (*SCHEMAS.values(), *LATER.values()):
+        in_schema(schema, file("kernel/sql/lookups.sql"), LOOKUPS.format(schema=schema, oncall=ONCALL))
     role(OPERATIONS, "LOGIN")
     script(f"GRANT SELECT ON public.alembic_version TO {OPERATIONS};")
     for schema in (*SCHEMAS.values(), *LATER.values()):  # last: it names the read tables that there are
