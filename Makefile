@@ -13,6 +13,7 @@ export BROKER BENCH_JSON
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  BROKER=embedded|apache     which broker test, bench, chaos, demo and up start (apache needs Java and Maven)"
+	@echo "  BROKER=containers          for test alone: PostgreSQL and Kafka by Docker, where an engine answers"
 	@echo "  BENCH_JSON=FILE            where bench also writes its numbers"
 
 bootstrap: ## make .venv from the hashed requirement files, when they have changed

@@ -9,7 +9,7 @@ import pytest
 
 from scripts.stack import broker as brokers
 from scripts.stack.server import Server
-from tests.support import stack
+from tests.support import containers, stack
 
 RUN = pytest.StashKey[Path]()
 
@@ -27,12 +27,26 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of Apache Kafka alone are skipped on the embedded broker; on Apache few workers run a broker."""
+    if stack.in_containers():
+        _leave_out_without_containers(items)
+        return
     apache = brokers.kind() == "apache"
     for item in items:
         if not apache and item.get_closest_marker("apache"):
             item.add_marker(pytest.mark.skip(reason="needs BROKER=apache"))
         if apache and "broker" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group(stack.broker_group(str(item.path))))
+
+
+def _leave_out_without_containers(items: list[pytest.Item]) -> None:
+    """A system brings its own servers; every other test gets its servers in containers, where an engine answers."""
+    why = containers.missing()
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        if "journeys" in item.path.parts:
+            item.add_marker(pytest.mark.skip(reason="starts a system with servers of its own, not in containers"))
+        elif why and {"postgres_dsn", "broker_server"} & set(names):
+            item.add_marker(pytest.mark.skip(reason=why))
 
 
 @pytest.fixture(scope="session")

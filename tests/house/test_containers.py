@@ -37,7 +37,7 @@ def compose(environment: Mapping[str, str] | None = None) -> dict[str, Any]:
 
 def settings_of(service: str) -> type[Kernel]:
     """The settings class that its __main__ loads."""
-    return getattr(import_module(f"services.{service}.__main__"), "Settings", Kernel)  # type: ignore[no-any-return]
+    return getattr(import_module(f"services.{service}.__main__"), "Settings", Kernel)
 
 
 def variables_of(settings: type[Kernel]) -> set[str]:
@@ -47,7 +47,7 @@ def variables_of(settings: type[Kernel]) -> set[str]:
 
 
 def test_compose_is_valid_by_its_schema() -> None:
-    check = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", COMPOSE]
+    check = [str(BIN / "check-jsonschema"), "--builtin-schema", "vendor.compose-spec", str(COMPOSE)]
     assert subprocess.run(check, check=False).returncode == 0
 
 

@@ -119,7 +119,8 @@ def _wait(whole: Rehearsal, name: str, running: subprocess.Popen[bytes], log: Pa
     port = "8090" if name == "sandbox" else "8080"
     place, deadline = whole.places[f"{name}:{port}"], time.monotonic() + READY_SECONDS
     while _answer(place, "GET", "/readyz")[0] != 200:
-        assert running.poll() is None and time.monotonic() < deadline, f"{name}: {log.read_text()[-2_000:]}"
+        late = running.poll() is not None or time.monotonic() > deadline
+        assert not late, f"{name}: {log.read_text()[-2_000:]}"
         time.sleep(0.1)
 
 

@@ -23,6 +23,7 @@ from scripts import migrate
 from scripts.stack import broker, postgres, process
 from scripts.stack.lock import locked
 from scripts.stack.server import Server
+from tests.support import containers
 
 RUN_VARIABLE = "CORRIDOR_TEST_RUN"  # the directory of the run; xdist workers inherit it
 TEMPLATE = "corridor_template"
@@ -41,14 +42,21 @@ def close_run(root: Path) -> None:
     process.wipe(root)
 
 
+def in_containers() -> bool:
+    """Whether BROKER asks for containers. Tests that start a whole system have their own servers and are left out."""
+    return os.environ.get("BROKER") == "containers"
+
+
 def start_postgres() -> str:
     """The superuser's DSN of the run's PostgreSQL, running."""
+    if in_containers():
+        return containers.postgres().start().address
     return _guarded(postgres.server(_run() / "postgres"))
 
 
 def ensure_template(dsn: str) -> None:
     """Make the migrated database that every fresh one is copied from, once for the run."""
-    ready = _run() / "template.ready"
+    ready = _run() / f"template-{urlsplit(dsn).port}.ready"
     with locked(_run() / "template.lock"):
         if not ready.exists():
             _finish(_execute(dsn, f"DROP DATABASE IF EXISTS {TEMPLATE}", f"CREATE DATABASE {TEMPLATE}"))
@@ -64,6 +72,8 @@ def migrate_template(dsn: str) -> None:
 
 def start_broker(worker: str) -> Server:
     """The broker of one xdist worker, running. Topic names are literal, so workers cannot share one."""
+    if in_containers():
+        return containers.broker()
     server = broker.server(broker.kind(), _run() / f"broker-{worker}")
     _guarded(server)
     return server
