@@ -19,7 +19,7 @@ from services.kernel.codec import GENESIS, encode
 from services.kernel.decider import Outcome, Unit
 from services.kernel.engine import Decide, wanted_by
 from services.kernel.envelope import Envelope, Headers
-from services.kernel.store import Cursor, Known, Partition, Wanted, Write
+from services.kernel.store import Cursor, Known, Partition, Row, Wanted, Write
 from services.kernel.value import value
 
 CURSORS_MAX = 4_000  # remembered by a consumer, 1.2 MiB; a stream that went quiet is read again
@@ -223,11 +223,11 @@ class Poll:
         if envelope is None:
             return self._stranger(each, decide, write)
         at = (each.record.topic, envelope.stream_id)
-        cursor = self.moved.get(at) or self._cursors.get(at) or known.cursors.get(at) or _BEGINNING
-        trouble: BaseException | None = _misfit(envelope, cursor)
+        cursor = self.moved.get(at) or self._cursors.get(at) or known.cursors.get(at) or BEGINNING
+        trouble: BaseException | None = misfit(envelope, cursor)
         if each.taken:
             return self._learnt(at, envelope, trouble)
-        if trouble is _TAKEN:
+        if trouble is TAKEN:
             return self._count("duplicate", _REPLAYED)
         trouble, outcome = trouble or each.broken, _PASSED
         if trouble is None and each.unit is not None:
@@ -262,16 +262,8 @@ class Poll:
         return self._park(each, trouble, write) if trouble else self._count("applied", outcome)
 
     def _park(self, each: Received, trouble: BaseException, write: Write) -> Outcome:
-        record, envelope = each.record, each.envelope
-        words = f"{type(trouble).__name__}: {trouble}".encode("utf-8", "backslashreplace").decode()
-        error = words.replace("\x00", "\\x00")[:1000]  # whatever a stranger wrote, a text column must hold it
-        self.parked[record.topic] += 1
-        kind = envelope.event_type if envelope else None
-        fingerprint = hashlib.sha256(f"{self._consumer}|{kind}|{type(trouble).__name__}".encode()).hexdigest()[:16]
-        identity = (envelope.stream_id, envelope.version) if envelope else (None, None)
-        position = (self._consumer, record.topic, record.partition, record.offset)
-        headers = encode([[name, (value or b"").decode("latin-1")] for name, value in record.headers])
-        write.add("parked", (*position, *identity, kind, error, fingerprint, record.key, headers, record.value))
+        self.parked[each.record.topic] += 1
+        write.add("parked", parked_row(self._consumer, each.record, each.envelope, trouble))
         return self._count("parked", Outcome(error=trouble))
 
     def _count(self, result: str, outcome: Outcome) -> Outcome:
@@ -293,16 +285,28 @@ class Poll:
                 self.stored[at] = following
 
 
+def parked_row(consumer: str, record: Record, envelope: Envelope | None, trouble: BaseException) -> Row:
+    """The columns of the part `parked`: the record, byte for byte, and why it waits."""
+    words = f"{type(trouble).__name__}: {trouble}".encode("utf-8", "backslashreplace").decode()
+    error = words.replace("\x00", "\\x00")[:1000]  # whatever a stranger wrote, a text column must hold it
+    kind = envelope.event_type if envelope else None
+    fingerprint = hashlib.sha256(f"{consumer}|{kind}|{type(trouble).__name__}".encode()).hexdigest()[:16]
+    identity = (envelope.stream_id, envelope.version) if envelope else (None, None)
+    position = (consumer, record.topic, record.partition, record.offset)
+    headers = encode([[name, (value or b"").decode("latin-1")] for name, value in record.headers])
+    return (*position, *identity, kind, error, fingerprint, record.key, headers, record.value)
+
+
 def _by_stream(item: tuple[Source, Cursor]) -> tuple[bytes, str]:
     (source, stream_id), _ = item
     return stream_id.bytes, source
 
 
-def _misfit(envelope: Envelope, cursor: Cursor) -> Exception | None:
-    """Why it cannot be the next of its stream; _TAKEN when it was taken before."""
+def misfit(envelope: Envelope, cursor: Cursor) -> Exception | None:
+    """Why it cannot be the next of its stream; TAKEN when it was taken before."""
     version = envelope.version
     if version < cursor.version or (version == cursor.version and envelope.hash == cursor.hash):
-        return _TAKEN
+        return TAKEN
     if cursor.parked:
         return Behind("its stream is parked")
     if version == cursor.version:
@@ -314,9 +318,9 @@ def _misfit(envelope: Envelope, cursor: Cursor) -> Exception | None:
     return None
 
 
-_BEGINNING = Cursor(0, GENESIS, parked=False)
+BEGINNING = Cursor(0, GENESIS, parked=False)
 _PASSED, _REPLAYED = Outcome(), Outcome(replayed=True)
-_TAKEN = Taken()
+TAKEN = Taken()
 _NOTHING = Known(at=datetime.min.replace(tzinfo=UTC))
 
 
