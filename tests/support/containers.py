@@ -13,7 +13,6 @@ from functools import cache
 from typing import Any
 
 import yaml
-from testcontainers.core.container import DockerContainer
 
 from scripts.migrate import ROOT
 from scripts.stack.metadata import brokers_answering
@@ -52,6 +51,8 @@ class ContainerServer:
     def start(self) -> Running:
         """Ready when this returns. Raises DidNotStart."""
         if self._container is None:
+            from testcontainers.core.container import DockerContainer  # half a second, which other brokers need not pay
+
             container = DockerContainer(self.image).with_bind_ports(self.inside, self.port)
             for name, value in self.environment(self.port).items():
                 container = container.with_env(name, value)
