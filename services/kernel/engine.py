@@ -188,9 +188,10 @@ class Engine:
     async def heads(self, streams: Sequence[UUID]) -> dict[UUID, tuple[StoredHead, Any]]:
         """Committed heads with their states, for answers to reads; streams that do not exist are left out."""
         found = await self.store.heads(streams)
-        return {stream_id: (head, await self._committed_state(head)) for stream_id, head in found.items()}
+        return {stream_id: (head, await self.folded(head)) for stream_id, head in found.items()}
 
-    async def _committed_state(self, head: StoredHead) -> Any:
+    async def folded(self, head: StoredHead) -> Any:
+        """The state of a committed head, folded anew when `evolve` has changed its mind since."""
         decider = self._deciders[head.category]
         if decider.fold_version == head.fold:
             return self.state_of(head)
@@ -201,9 +202,9 @@ class Engine:
         """A read of the service's own tables, for answers to reads."""
         return await self.store.fetch(sql, *values)
 
-    async def history(self, stream_id: UUID) -> AsyncIterator[tuple[StoredRow, Any, Any]]:
-        """Each event of a stream with the state before and after it."""
-        rows = await self.store.history(stream_id)
+    async def history(self, stream_id: UUID, limit: int | None = None) -> AsyncIterator[tuple[StoredRow, Any, Any]]:
+        """Each event of a stream, or the first `limit`, with the state before and after it."""
+        rows = await self.store.history(stream_id, limit)
         if rows:
             category = (await self.store.heads([stream_id]))[stream_id].category
             decider, codec = self._deciders[category], self._events[category]

@@ -44,7 +44,8 @@ HISTORY = """
     SELECT version, event_id, event_type, data, meta, occurred_at
     FROM event
     WHERE stream_id = $1
-    ORDER BY version"""
+    ORDER BY version
+    LIMIT $2"""
 HEADS = """
     SELECT stream_id, tenant, category, record_key, version, hash, stage, state, fold
     FROM stream_state
@@ -247,11 +248,11 @@ class PostgresStore:
     async def _query_heads(self, streams: list[UUID]) -> dict[UUID, StoredHead]:
         return {row[0]: StoredHead(*row) for row in await self.fetch(HEADS, streams)}
 
-    async def history(self, stream_id: UUID) -> list[StoredRow]:
-        """The committed events of a stream in order."""
+    async def history(self, stream_id: UUID, limit: int | None = None) -> list[StoredRow]:
+        """The committed events of a stream in order, or the first `limit` of them."""
         return [
             StoredRow(version, event_id, event_type, data, decode_meta(meta), at)
-            for version, event_id, event_type, data, meta, at in await self.fetch(HISTORY, stream_id)
+            for version, event_id, event_type, data, meta, at in await self.fetch(HISTORY, stream_id, limit)
         ]
 
     async def assign(self, consumer: str, epoch: int, partitions: Sequence[Partition]) -> dict[Partition, Position]:

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -131,13 +132,13 @@ class MemoryStore:
         await self.reached("heads")
         return {each: self.tables.heads[each] for each in streams if each in self.tables.heads}
 
-    async def history(self, stream_id: UUID) -> list[StoredRow]:
-        """The committed events of a stream in order."""
+    async def history(self, stream_id: UUID, limit: int | None = None) -> list[StoredRow]:
+        """The committed events of a stream in order, or the first `limit` of them."""
         await self.reached("history")
         found = (each for each in self.tables.events if each.stream_id == stream_id)
         return [
             StoredRow(each.version, each.event_id, each.event_type, each.data, decode_meta(each.meta), each.occurred_at)
-            for each in found
+            for each in islice(found, limit)
         ]
 
     async def fetch(self, sql: str, *values: Any) -> Sequence[Any]:

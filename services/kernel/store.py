@@ -180,8 +180,8 @@ class Store(Protocol):
     async def fetch(self, sql: str, *values: Any) -> Sequence[Any]:
         """One read in the store's own language."""
 
-    async def history(self, stream_id: UUID) -> list[StoredRow]:
-        """The committed events of a stream in order."""
+    async def history(self, stream_id: UUID, limit: int | None = None) -> list[StoredRow]:
+        """The committed events of a stream in order, or the first `limit` of them."""
 
     async def take_due(self, kind: str, limit: int, lease_seconds: int, over: Sequence[Stage] = ()) -> Taken:
         """Side effects whose time has come, leased to the caller; each take raises the fence by one.
