@@ -6,6 +6,16 @@ from contracts.problems.kinds import ProblemType
 
 TYPES = (
     ProblemType(
+        slug="filter-invalid", status=400,
+        meaning="The query does not say what to look for, or not in a form that can be read.",
+        action="Compare the query with the reference of this route; `detail` says what is missing.",
+    ),
+    ProblemType(
+        slug="reason-required", status=400,
+        meaning="This needs a reason that is not blank, for the audit trail. Nothing was changed.",
+        action="Send `reason`: who reads it later should understand why.",
+    ),
+    ProblemType(
         slug="kyc-already-decided", status=409,
         meaning="This person was rejected before, and a rejection stands.",
         action="The customer may apply anew, with a new profile.",

@@ -121,6 +121,11 @@ CALLERS = (
         action="Log in again and send the new token as `Authorization: Bearer <token>`.",
     ),
     ProblemType(
+        slug="refresh-token-invalid", status=401,
+        meaning="The refresh token is unknown, used before, or its session is over.",
+        action="Log in again with login and password.",
+    ),
+    ProblemType(
         slug="credentials-invalid", status=401,
         meaning="Login and password do not belong together. An unknown login gets the same answer.",
         action="Check both. Nothing is locked by a wrong password, but many of them are slowed down.",
@@ -144,6 +149,34 @@ OURS = (
         slug="internal-error", status=500,
         meaning="An error on our side; it was recorded under `trace_id`. Whether something was done is not known.",
         action=SAME_KEY + " If it stays, tell us the `trace_id`.",
+    ),
+    ProblemType(
+        slug="rate-limited", status=429,
+        meaning="More requests came from this user or address within a minute than are taken. " + NOTHING_DONE,
+        action="Wait for as many seconds as `Retry-After` says; `RateLimit` and `RateLimit-Policy` on every answer say "
+        "how many are left. " + SAME_KEY,
+    ),
+    ProblemType(
+        slug="db-pool-exhausted", status=503,
+        meaning="All database sessions of a service are busy, and were for as long as a request may wait. "
+        + NOTHING_DONE,
+        action="Wait for as many seconds as `Retry-After` says. " + SAME_KEY,
+    ),
+    ProblemType(
+        slug="overloaded", status=503,
+        meaning="A process works on as many requests as it takes at once. " + NOTHING_DONE,
+        action="Wait for as many seconds as `Retry-After` says, longer each time. " + SAME_KEY,
+    ),
+    ProblemType(
+        slug="maintenance", status=503,
+        meaning="We are in maintenance: nothing that customers would change is taken. Reading goes on, and so do the "
+        "reports of partners. " + NOTHING_DONE,
+        action="Wait for as many seconds as `Retry-After` says. " + SAME_KEY,
+    ),
+    ProblemType(
+        slug="not-configured", status=503,
+        meaning="This installation does not run the service that owns this address. " + NOTHING_DONE,
+        action="Ask the people who run it; repeating does not help.",
     ),
     ProblemType(
         slug="temporarily-unavailable", status=503,

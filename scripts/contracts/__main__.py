@@ -1,4 +1,4 @@
-"""Schemas, golden examples, contracts/asyncapi.yaml and docs/events.md, from contracts/ and the services.
+"""Schemas, golden examples, AsyncAPI, OpenAPI, docs/events.md and docs/errors/, from contracts/ and the services.
 
 python -m scripts.contracts write                   write what differs; refuses what would break a frozen schema
 python -m scripts.contracts check [--against REF]   exit 1 when a file differs or a schema would do more than grow;

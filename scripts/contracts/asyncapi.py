@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from contracts.topics import INTERNAL, PARTNER_DEPOSITS, TOPIC_CONFIG, Topic
@@ -69,6 +70,35 @@ def document() -> Node:
             "schemas": {"cloudEventHeaders": _headers()},
         },
     }
+
+
+def whole(made: Node, schemas: Mapping[Any, Node]) -> Node:
+    """The document in one piece, with the schemas in it: for readers that follow no reference to another file."""
+    by_id = {schema["$id"]: schema for schema in schemas.values()}
+    messages = {
+        name: message | {"payload": message["payload"] | {"schema": _inlined(by_id[f"contracts/schemas/{name}.json"])}}
+        for name, message in made["components"]["messages"].items()
+    }
+    return made | {"components": made["components"] | {"messages": messages}}
+
+
+def _inlined(schema: Node) -> Node:
+    """Without `$defs`: what they hold stands where it is named."""
+    definitions = schema.get("$defs", {})
+
+    def put(node: Any) -> Any:
+        match node:
+            case {"$ref": str(name)}:
+                return put(definitions[name.removeprefix("#/$defs/")])
+            case dict():
+                return {key: put(value) for key, value in node.items() if key not in {"$defs", "$id", "$schema"}}
+            case list():
+                return [put(each) for each in node]
+            case _:
+                return node
+
+    inlined: Node = put(schema)
+    return inlined
 
 
 def _server() -> Node:

@@ -9,21 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
+from contracts.problems import PROBLEMS
+from contracts.problems import page as problem_page
 from contracts.topics import INTERNAL, PARTNER_DEPOSITS
 from contracts.upcasts import UPCASTS
-from scripts.contracts import golden
+from scripts.contracts import asyncapi, golden, openapi
 from scripts.contracts.additive import breaks
-from scripts.contracts.asyncapi import document
 from scripts.contracts.page import page
 from scripts.contracts.schema import DIALECT, schema_id, schema_of
+from scripts.contracts.text import as_yaml
 from services.deposit_watcher.api.reports import DepositReport
 from services.kernel.codec import EventCodec, encode_event
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = Path("contracts/schemas")
 ASYNCAPI = Path("contracts/asyncapi.yaml")
+OPENAPI = Path("contracts/openapi.yaml")
+SERVED = Path("services/core_api/static")  # what core_api's pages show
+ERRORS = Path("docs/errors")
 PAGE = Path("docs/events.md")
 EVENTS: tuple[Any, ...] = tuple(event for topic in INTERNAL for event in topic.events)
 CODEC = EventCodec(EVENTS, UPCASTS)
@@ -59,10 +63,21 @@ def wanted() -> dict[Path, bytes]:
         path: json.dumps(schema, indent=2, ensure_ascii=False).encode() + b"\n" for path, schema in schemas().items()
     }
     made |= {path: data + b"\n" for path, data in examples().items()}
-    text = yaml.safe_dump(document(), sort_keys=False, allow_unicode=True, width=110)
-    made[ASYNCAPI] = b"# Generated: python -m scripts.contracts write\n" + text.encode()
-    made[PAGE] = page().encode()
-    return made
+    events, routes = asyncapi.document(), openapi.document()
+    made |= {ASYNCAPI: as_yaml(events), OPENAPI: as_yaml(routes), PAGE: page().encode()}
+    made |= {SERVED / "openapi.json": _json(routes), SERVED / "asyncapi.json": _json(asyncapi.whole(events, schemas()))}
+    return made | _problems()
+
+
+def _json(document: Any) -> bytes:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _problems() -> dict[Path, bytes]:
+    """A page for each type of problem, and the list of all."""
+    head = "<!-- Generated: python -m scripts.contracts write -->\n\n"
+    made = {ERRORS / f"{kind.slug}.md": (head + problem_page.page(kind)).encode() for kind in PROBLEMS.values()}
+    return made | {ERRORS / "README.md": (head + problem_page.index()).encode()}
 
 
 def faults(root: Path = ROOT) -> list[str]:
@@ -100,6 +115,10 @@ def _strangers(root: Path) -> Iterator[str]:
     for path in _committed(root):
         if path not in known and path.stem not in UPCASTS:
             yield f"{path}: its events cannot be read any more: no class and no upcast"
+    pages = _problems().keys()
+    for found in sorted((root / ERRORS).rglob("*.md")):
+        if found.relative_to(root) not in pages:
+            yield f"{found.relative_to(root)}: no such type of problem is in contracts/problems; remove it"
 
 
 def older_examples(root: Path = ROOT) -> Iterator[tuple[str, Path]]:

@@ -10,6 +10,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from services.kernel import metrics, tracing
 from services.kernel.decider import Answer, Meta, Outcome
 from services.kernel.edge import Edge
+from services.kernel.health import PATHS as HEALTH_PATHS
 from services.kernel.health import Health
 from services.kernel.ids import uuid_of
 from services.kernel.problem import CONTENT_TYPE, Headers, internal_error, rejection
@@ -24,7 +26,6 @@ from services.kernel.routing import Endpoint, Request, Route, Router, Table
 from services.kernel.settings import Kernel
 from services.kernel.tokens import Principal
 
-HEALTH_PATHS = ("/healthz", "/readyz", "/health/ready", "/api/health", "/v1/health")
 _JSON = (b"content-type", b"application/json")
 _PROBLEM = (b"content-type", CONTENT_TYPE)
 _NO_STORE = (b"cache-control", b"no-store")
@@ -35,11 +36,11 @@ _PARAMETER = re.compile(r"{(\w+)(?::path)?}")
 class Reply(Response):
     """A JSON answer from bytes that stand already; a problem when its status says so."""
 
-    def __init__(self, answer: Answer, headers: Headers = ()) -> None:
-        """`headers` in lower case, beside content-type, content-length and cache-control."""
+    def __init__(self, answer: Answer, headers: Headers = (), *, plain: bool = False) -> None:
+        """`headers` in lower case, beside content-type, content-length and cache-control. `plain`: never a problem."""
         self.status_code, self.body = answer
         self.background = None
-        kind = _JSON if self.status_code < 400 else _PROBLEM
+        kind = _JSON if plain or self.status_code < 400 else _PROBLEM
         self.raw_headers = [kind, (b"content-length", b"%d" % len(self.body)), _NO_STORE, *headers]
 
 
@@ -54,8 +55,8 @@ def reply(outcome: Outcome) -> Reply:
 
 
 def json_reply(value: Any, status: int = 200, headers: Headers = ()) -> Reply:
-    """`value` (dicts, lists, dataclasses, UUID, datetime, int, str) as JSON."""
-    return Reply((status, msgspec.json.encode(value)), headers)
+    """`value` (dicts, lists, dataclasses, UUID, datetime, int, str) as JSON, whatever the status."""
+    return Reply((status, msgspec.json.encode(value)), headers, plain=True)
 
 
 def meta(principal: Principal, reason: str | None = None) -> Meta:
@@ -63,6 +64,27 @@ def meta(principal: Principal, reason: str | None = None) -> Meta:
     trace = tracing.current() or tracing.begin()
     correlation = uuid_of(trace.trace_id)
     return Meta(principal.tenant, str(principal.subject), correlation, None, reason, trace.header)
+
+
+class HealthReply(BaseModel):
+    """How this process is. The words that the runbooks read; `/v1/health` may say more."""
+
+    ok: bool
+    db_ok: bool
+    ready: bool
+    migrations_ok: bool
+    status: str
+    dependencies: dict[str, str]
+
+
+class VersionReply(BaseModel):
+    """What runs here."""
+
+    service: str
+    release_id: str
+    git_sha: str
+    colour: str
+    environment: str
 
 
 class App(FastAPI):
@@ -89,9 +111,10 @@ def create_app(
     settings: Kernel, routers: Iterable[Router], health: Health | None = None, *, public: bool = False
 ) -> App:
     """The ASGI application of a service, with its probes; without /metrics on a port that is open to the public."""
-    routes = [route for router in [*routers, _probes(settings, health or Health())] for route in router.routes]
+    routes = [route for router in [*routers, probes(settings, health or Health())] for route in router.routes]
     if not public:
         routes += _metrics().routes
+    metrics.prepare_routes((route.method, route.path, route.status) for route in routes)
     return App(settings.service, routes, settings.cors_allow_origins)
 
 
@@ -100,7 +123,8 @@ def probe_app(settings: Kernel, health: Health) -> App:
     return create_app(settings, (), health)
 
 
-def _probes(settings: Kernel, health: Health) -> Router:
+def probes(settings: Kernel, health: Health) -> Router:
+    """The routes that say how the process is and what runs in it."""
     router = Router()
     version = {
         "service": settings.service,
@@ -114,9 +138,11 @@ def _probes(settings: Kernel, health: Health) -> Router:
         """What runs here; a smoke test compares it with what it deployed."""
         return json_reply(version)
 
-    router.get("/version")(get_version)
+    router.get("/version", reply=VersionReply)(get_version)
     for path in HEALTH_PATHS:
-        router.get(path)(_health(path, health))
+        also = {} if path == "/healthz" else {503: HealthReply}
+        said = "Whether the process lives" if path == "/healthz" else "Whether it may be sent traffic"
+        router.get(path, reply=HealthReply, also=also, summary=said)(_health(path, health))
     return router
 
 
@@ -126,7 +152,7 @@ def _metrics() -> Router:
     @router.get("/metrics")
     async def get_metrics(_request: Request) -> Response:
         """Prometheus's text format."""
-        return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+        return Response(await metrics.scraped(), media_type=CONTENT_TYPE_LATEST)
 
     return router
 

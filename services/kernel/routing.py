@@ -58,6 +58,7 @@ class Documented(TypedDict, total=False):
     keyed: bool  # whether it needs an Idempotency-Key. Otherwise whether the endpoint reads one
     summary: str  # otherwise the first sentence of the endpoint's docstring
     problems: tuple[type[Rejected] | str, ...]  # refusals of this route alone: their classes, or their slugs
+    also: Mapping[int, type[BaseModel]]  # answers of another status that are no problems
     example: Any  # of the body, as JSON. Otherwise made from its schema
 
 
