@@ -13,7 +13,7 @@ import pytest
 
 import services
 from contracts.topics import INTERNAL
-from scripts import states
+from scripts import money_flows, states
 from scripts.contracts import golden
 from scripts.contracts.files import EVENTS, ROOT, SCHEMAS, example_path
 from scripts.contracts.readers import SERVICES, UNREAD, readers
@@ -153,6 +153,10 @@ def test_a_service_says_what_it_decides() -> None:
 
 def test_the_page_of_states_is_what_the_tables_say() -> None:
     assert states.PAGE.read_text() == states.page()
+
+
+def test_the_money_flows_are_what_the_ledger_posts() -> None:
+    assert money_flows.PAGE.read_text(encoding="utf-8") == money_flows.page()
 
 
 def test_every_table_of_states_is_on_the_page() -> None:
