@@ -66,8 +66,16 @@ class Projection:
 
     def ddl(self, version: int) -> str:
         """What makes the table of a version."""
+        return f"CREATE TABLE {self.table(version)} ({self.form()}) WITH (fillfactor = 85)"
+
+    def form(self) -> str:
+        """The columns and the key, as CREATE TABLE has them."""
         columns = ", ".join(f"{name} {kind}" for name, kind in self.columns())
-        return f"CREATE TABLE {self.table(version)} ({columns}, PRIMARY KEY ({self.key_column})) WITH (fillfactor = 85)"
+        return f"{columns}, PRIMARY KEY ({self.key_column})"
+
+    def consumer(self, service: str, version: int) -> str:
+        """The name under which the positions of a version are kept."""
+        return f"{service}.{self.name}.v{version}"
 
     def inbox(self, service: str, version: int, standing: Standing | None = None) -> Inbox:
         """Its own consumer group, per version."""
@@ -79,15 +87,18 @@ class Projection:
             return (Ask(key, event),)
 
         codec = EventCodec(self.events, self.upcasts)
-        name = f"{service}.{self.name}.v{version}"
-        return Inbox(name, dict.fromkeys(self.wanted, on_event), {self.topic: codec})
+        return Inbox(self.consumer(service, version), dict.fromkeys(self.wanted, on_event), {self.topic: codec})
 
     def parts(self, version: int) -> tuple[Part, ...]:
-        """The upsert and the delete of its rows."""
+        """The upsert and the delete of its rows in the table of a version."""
+        return self.parts_of(self.table(version))
+
+    def parts_of(self, table: str) -> tuple[Part, ...]:
+        """The same in any table of this form."""
         columns = self.columns()
         names = ", ".join(name for name, _ in columns)
         changes = ", ".join(f"{name} = excluded.{name}" for name, _ in columns[1:])
-        table, key = self.table(version), self.key_column
+        key = self.key_column
         upsert = f"""INSERT INTO {table} ({names}) SELECT {names} FROM {{rows}} ORDER BY {key}
                      ON CONFLICT ({key}) DO UPDATE SET {changes} RETURNING 1"""  # noqa: S608 - our own names
         delete = f"DELETE FROM {table} t USING {{rows}} WHERE t.{key} = r.{key} RETURNING 1"  # noqa: S608 - our own names
@@ -217,22 +228,6 @@ class _Rows:
 _APPLIED = Outcome()
 
 
-async def go_live(store: PostgresStore, projection: Projection, version: int) -> None:
-    """Swap the view to this version and note it in the registry, in one transaction."""
-    async with store.transaction() as transaction:
-        view = f"CREATE OR REPLACE VIEW {projection.name} AS SELECT * FROM {projection.table(version)}"  # noqa: S608 - ours
-        await transaction.fetch(view)
-        await transaction.fetch(
-            "UPDATE projection_registry SET status = 'retired', changed_at = now() WHERE name = $1 AND version <> $2",
-            projection.name, version,
-        )  # fmt: skip
-        await transaction.fetch(
-            """INSERT INTO projection_registry (name, version, status) VALUES ($1, $2, 'live')
-               ON CONFLICT (name, version) DO UPDATE SET status = 'live', changed_at = now()""",
-            projection.name, version,
-        )  # fmt: skip
-
-
 async def live_version(store: PostgresStore, name: str) -> int:
     """The version behind the view; LookupError when the projection was never made."""
     rows = await store.fetch("SELECT version FROM projection_registry WHERE name = $1 AND status = 'live'", name)
@@ -243,8 +238,11 @@ async def live_version(store: PostgresStore, name: str) -> int:
 
 async def digest(store: PostgresStore, projection: Projection, version: int) -> str:
     """A digest over all rows in key order: the same rows give the same digest."""
-    columns = ", ".join(name for name, _ in projection.columns())
-    table, key = projection.table(version), projection.key_column
-    sql = f"""SELECT md5(coalesce(string_agg(md5(row({columns})::text), '' ORDER BY {key}), ''))
-              FROM {table}"""  # noqa: S608 - our own names
-    return str((await store.fetch(sql))[0][0])
+    return str((await store.fetch(digest_of(projection, projection.table(version))))[0][0])
+
+
+def digest_of(projection: Projection, table: str) -> str:
+    """The query for it."""
+    columns, key = ", ".join(name for name, _ in projection.columns()), projection.key_column
+    return f"""SELECT md5(coalesce(string_agg(md5(row({columns})::text), '' ORDER BY {key}), ''))
+               FROM {table}"""  # noqa: S608 - our own names

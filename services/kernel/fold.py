@@ -1,0 +1,259 @@
+"""A projection folded in bulk: key() and evolve() as in its projector, rows and cursors in memory, written by COPY.
+
+Nobody else writes there meanwhile, so there is no fence, and nothing is saved but at the end. What is in memory is
+bounded: when it is full it is written and forgotten, and from then on looked up again where it is needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any
+from uuid import UUID
+
+from services.kernel.codec import EventCodec
+from services.kernel.envelope import Envelope, envelope_of
+from services.kernel.operations import Operations
+from services.kernel.parts import Statement
+from services.kernel.poll import BEGINNING, TAKEN, Behind, Record, misfit, parked_row
+from services.kernel.projector import Projection
+from services.kernel.store import Cursor, Row, Write
+
+KEPT_MAX = 200_000  # rows, and as many cursors: some 200 MiB
+WRITE_ROWS = 10_000  # moved since the last write: the next one begins, and goes on beside the fold
+PARKED_MAX = 1_000  # beyond it the topic or the code is bad, and going on shows nothing more
+CURSORS = """
+    CREATE TEMP TABLE IF NOT EXISTS folded_cursor (
+        stream_id uuid PRIMARY KEY, version int NOT NULL, hash bytea NOT NULL, parked boolean NOT NULL)"""
+CURSOR_COLUMNS = ("stream_id", "version", "hash", "parked")
+SAVE_CURSORS = """
+    INSERT INTO folded_cursor SELECT * FROM unnest($1::uuid[], $2::int[], $3::bytea[], $4::boolean[])
+    ON CONFLICT (stream_id) DO UPDATE SET version = excluded.version, hash = excluded.hash, parked = excluded.parked"""
+FIND_CURSORS = "SELECT stream_id, version, hash, parked FROM folded_cursor WHERE stream_id = ANY($1)"
+
+_Read = tuple[Record, Envelope | None, UUID | None, Any, Exception | None]  # record, who, key, event, why not
+
+
+class TooManyParked(Exception):
+    """So much cannot be applied that the result would be worth nothing."""
+
+
+class Rows:
+    """The rows of one version, in memory and in its table, which is empty when this begins."""
+
+    def __init__(self, operations: Operations, projection: Projection, table: str, kept_max: int = KEPT_MAX) -> None:
+        self.table = table
+        self._operations = operations
+        self._evolve = projection.evolve
+        self._opens = projection.opens
+        self._row = projection.row
+        self._kept_max = kept_max
+        self._columns = [name for name, _ in projection.columns()]
+        names = [each.name for each in fields(projection.row)]
+        self._values = attrgetter(*names) if len(names) > 1 else lambda row: (getattr(row, names[0]),)
+        columns, key = ", ".join(self._columns), projection.key_column
+        self._find = f"SELECT {columns} FROM {table} WHERE {key} = ANY($1)"  # noqa: S608 - our own names
+        self._parts = {part.name: Statement([part]) for part in projection.parts_of(table)}
+        self._rows: dict[UUID, Any] = {}
+        self._moved: set[UUID] = set()
+        self._stored: set[UUID] = set()  # of those in memory, the ones that the table has
+        self._is_all = True  # what is not in memory is nowhere
+        self._writing: asyncio.Task[None] | None = None
+
+    async def load(self, keys: Iterable[UUID]) -> None:
+        """Have the rows of these keys in memory."""
+        if self._is_all:
+            return
+        missing = [key for key in set(keys) if key not in self._rows]
+        await self.written()
+        for row in await self._operations.connection.fetch(self._find, missing):
+            self._rows[row[0]] = self._row(*row[1:])
+            self._stored.add(row[0])
+        for key in missing:
+            self._rows.setdefault(key, None)
+
+    def apply(self, key: UUID, event: Any) -> None:
+        """The row after the event; what evolve raises is the event's."""
+        before = self._rows.get(key)
+        if before is None and self._opens and not isinstance(event, self._opens):
+            return
+        after = self._evolve(before, event)
+        if after is not before:
+            self._rows[key] = after
+            self._moved.add(key)
+
+    async def step(self) -> None:
+        """Begin to write when enough has moved; forget everything when there is too much of it."""
+        if len(self._rows) > self._kept_max:
+            await self.flush()
+            self._rows, self._stored, self._is_all = {}, set(), False
+        elif len(self._moved) >= WRITE_ROWS:
+            await self._begin()
+
+    async def flush(self) -> None:
+        """Everything is in the table when this returns."""
+        await self._begin()
+        await self.written()
+
+    async def written(self) -> None:
+        """What was begun is there, or raises why it is not."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await writing
+
+    async def close(self) -> None:
+        """Give up what is under way."""
+        if self._writing is not None:
+            self._writing.cancel()
+            await asyncio.gather(self._writing, return_exceptions=True)
+
+    async def _begin(self) -> None:
+        await self.written()
+        fresh: list[Row] = []
+        write = Write(topic="")
+        for key in self._moved:
+            row = self._rows[key]
+            if row is None:
+                write.add("gone", (key,))  # an empty row of the part deletes nothing
+            elif key in self._stored:
+                write.add("rows", (key, *self._values(row)))
+            else:
+                fresh.append((key, *self._values(row)))
+        self._stored.update(row[0] for row in fresh)
+        self._stored.difference_update(row[0] for row in write.rows.get("gone", ()))
+        self._moved = set()
+        self._writing = asyncio.create_task(self._write(fresh, write))
+
+    async def _write(self, fresh: list[Row], write: Write) -> None:
+        if fresh:
+            await self._operations.copy(self.table, self._columns, fresh)
+        for name in write.rows:
+            statement = self._parts[name]
+            await self._operations.connection.fetch(statement.sql, *statement.arguments(write))
+
+
+class Cursors:
+    """How far each stream was followed, in memory, and in a table of the session for those that were forgotten."""
+
+    def __init__(self, operations: Operations, kept_max: int = KEPT_MAX) -> None:
+        self.kept: dict[UUID, Cursor] = {}
+        self._connection = operations.connection
+        self._kept_max = kept_max
+        self.is_all = True  # what is not in memory was never met
+
+    @property
+    def is_full(self) -> bool:
+        """There are so many that they must be forgotten."""
+        return len(self.kept) > self._kept_max
+
+    async def load(self, streams: Iterable[UUID]) -> None:
+        """Have the cursors of these streams in memory, where there are any."""
+        missing = [stream for stream in set(streams) if stream not in self.kept]
+        for row in await self._connection.fetch(FIND_CURSORS, missing):
+            self.kept[row[0]] = Cursor(*row[1:])
+
+    async def forget(self) -> None:
+        """Make room."""
+        await self.save()
+        self.kept = {}
+
+    async def save(self) -> None:
+        """All of them are in the table `folded_cursor` when this returns."""
+        await self._connection.execute(CURSORS)
+        rows = [(stream, each.version, each.hash, each.parked) for stream, each in sorted(self.kept.items())]
+        if self.is_all:
+            await self._connection.copy_records_to_table("folded_cursor", columns=CURSOR_COLUMNS, records=rows)
+            self.is_all = False
+        elif rows:
+            await self._connection.fetch(SAVE_CURSORS, *zip(*rows, strict=True))
+
+
+class TopicFold:
+    """The records of a topic, in order, into rows: what a consumer does with the same records, and parks likewise."""
+
+    def __init__(
+        self, operations: Operations, projection: Projection, consumer: str, table: str, kept_max: int = KEPT_MAX
+    ) -> None:
+        self.rows = Rows(operations, projection, table, kept_max)
+        self.cursors = Cursors(operations, kept_max)
+        self.parked: list[Row] = []
+        self.results = {"applied": 0, "skipped": 0, "duplicate": 0, "parked": 0}
+        self._consumer = consumer
+        self._codec = EventCodec(projection.events, projection.upcasts)
+        self._wanted = frozenset(projection.wanted)
+        self._key = projection.key
+
+    @property
+    def records(self) -> int:
+        """How many were taken."""
+        return sum(self.results.values())
+
+    async def take(self, records: Sequence[Record]) -> None:
+        """The next of them. Raises TooManyParked, and what the database says."""
+        read = [self._read(record) for record in records]
+        await self.rows.load(each[2] for each in read if each[2] is not None)
+        if not self.cursors.is_all:
+            await self.rows.written()
+            await self.cursors.load(each[1].stream_id for each in read if each[1] is not None)
+        for each in read:
+            self.results[self._apply(*each)] += 1
+        await self.rows.step()
+        if self.cursors.is_full:
+            await self.rows.written()
+            await self.cursors.forget()
+
+    def _read(self, record: Record) -> _Read:
+        """Who it is and what it says; every exception is this record's. See consumer.Consumer."""
+        try:
+            envelope = envelope_of(record.headers)
+        except Exception as error:  # noqa: BLE001 - whatever a stranger wrote
+            return record, None, None, None, error
+        try:
+            event = self._event(record, envelope)
+            return record, envelope, None if event is None else self._key(event), event, None
+        except Exception as error:  # noqa: BLE001 - decode or key
+            return record, envelope, None, None, error
+
+    def _event(self, record: Record, envelope: Envelope) -> Any:
+        """None when it is none of ours."""
+        kind = self._codec.classes.get(envelope.event_type)
+        if kind is None and self._codec.is_foreign(envelope.event_type):
+            return None
+        if kind is not None and kind not in self._wanted:
+            return None
+        data = record.value or b""
+        event = self._codec.decode(envelope.event_type, data)
+        if type(event) not in self._wanted:
+            return None
+        envelope.verify(data)
+        return event
+
+    def _apply(
+        self, record: Record, envelope: Envelope | None, key: UUID | None, event: Any, broken: Exception | None
+    ) -> str:
+        if envelope is None:
+            return self._park(record, None, broken or Behind("it does not say who it is"))
+        stream, kept = envelope.stream_id, self.cursors.kept
+        cursor = kept.get(stream, BEGINNING)
+        trouble = misfit(envelope, cursor)
+        if trouble is TAKEN:
+            return "duplicate"
+        trouble = trouble or broken
+        if trouble is None and key is not None:
+            try:
+                self.rows.apply(key, event)
+            except Exception as error:  # noqa: BLE001 - a bug of evolve is its stream's alone
+                trouble = error
+        if trouble is not None:
+            kept[stream] = Cursor(cursor.version, cursor.hash, parked=True)
+            return self._park(record, envelope, trouble)
+        kept[stream] = Cursor(envelope.version, envelope.hash, parked=False)
+        return "skipped" if key is None else "applied"
+
+    def _park(self, record: Record, envelope: Envelope | None, trouble: BaseException) -> str:
+        if len(self.parked) >= PARKED_MAX:
+            raise TooManyParked(f"more than {PARKED_MAX} records cannot be applied; the last: {trouble}")
+        self.parked.append(parked_row(self._consumer, record, envelope, trouble))
+        return "parked"
