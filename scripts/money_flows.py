@@ -20,7 +20,7 @@ from contracts.ledger.v1 import Posting
 from contracts.payout.v1 import PayoutConfirmed
 from contracts.transfer.v1 import FundingConfirmed, PayoutInitiated
 from services.kernel.decider import Cause
-from services.kernel.money import Money, Rate, iso4217
+from services.kernel.money import Money, Rate, RateText, iso4217
 from services.kernel.sealed import Sealed
 from services.ledger.handlers import CONSUMES
 from services.quote.adapters import corridors
@@ -165,7 +165,7 @@ def page() -> str:
 def offered() -> Offer:
     """The example's price."""
     corridor = corridors.load(CORRIDORS).named("GB-ET")
-    rate = Rate(iso4217("GBP"), iso4217("ETB"), RATE, "example", AT)
+    rate = Rate(iso4217("GBP"), iso4217("ETB"), RateText(RATE), "example", AT)
     return price(corridor, Money(SEND_MINOR, iso4217("GBP")), rate, AT)
 
 
