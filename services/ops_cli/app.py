@@ -21,7 +21,21 @@ KEEPS_FILE = {Exit.DONE, Exit.ANSWER_IS_NO, Exit.WAITS_FOR_SECOND, Exit.PARTLY_F
 
 # name -> what it is for; the command is `app` of commands/<name>.py, read only when it is used
 COMMANDS = {
-    "version": "What runs here and there.",
+    "status": "Is money moving? One screen.\n\nExample: ops-cli status --watch",
+    "triage": "The on-call's four questions, answered in order.\n\nExample: ops-cli triage",
+    "doctor": "Is the set-up sound?\n\nExample: ops-cli doctor",
+    "quote": "Prices: what a customer pays, what arrives, until when it is promised.",
+    "transfer": "Transfers: open, find, follow, cancel.",
+    "deposit": "Deposits: money that came in, and whether it found its transfer.",
+    "payout": "Payouts: what we told a bank to pay, and what it said.",
+    "ledger": "The books: accounts, entries, and whether they balance.",
+    "recon": "Reconciliation: deposits, transfers, payouts, ledger and the provider's book, compared.",
+    "review": "What waits for a person, from all services.",
+    "webhook": "Signatures of partners: make, send, check, listen.",
+    "idempotency": "Request keys: what was answered under an Idempotency-Key.",
+    "config": "The settings of the services, secrets masked; which system this is.",
+    "completion": "A script that lets your shell complete ops-cli.\n\nExample: ops-cli completion bash",
+    "version": "What runs here and there.\n\nExample: ops-cli version",
 }
 
 HELP = """Operate Corridor: see whether money moves, and find out why where it does not.
@@ -29,9 +43,9 @@ HELP = """Operate Corridor: see whether money moves, and find out why where it d
 Example: ops-cli status
 """
 NEXT = (
-    "`ops-cli NOUN --help` lists its verbs, `ops-cli NOUN VERB --help` shows an example. Exit codes: 0 done, 2 usage, \
-3 precondition, 4 not allowed, 5 not found, 6 the answer is no, 7 waits for a second person, 8 timed out, \
-9 partly failed, 10 unavailable."
+    "`ops-cli NOUN --help` lists its verbs, `ops-cli NOUN VERB --help` shows an example. Exit codes: 0 done, 1 failed, "
+    "2 usage, 3 precondition, 4 not allowed, 5 not found, 6 the answer is no, 7 waits for a second person, "
+    "8 timed out or still pending, 9 partly failed, 10 unavailable and safe to try again, 130 interrupted."
 )
 
 app = App(

@@ -71,10 +71,19 @@ class Client:
         return self.ask("GET", path, params=params, role=role).json()
 
     def post(
-        self, path: str, body: Mapping[str, Any], *, role: Who, key: str | None = None, seconds: float | None = None
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        *,
+        role: Who,
+        key: str | None = None,
+        if_match: int | None = None,
+        seconds: float | None = None,
     ) -> Any:
         """The JSON of the answer to a command; `key` is its Idempotency-Key, a fresh one when none is given."""
         headers = {"Idempotency-Key": key or str(uuid4()), "Content-Type": "application/json"}
+        if if_match is not None:
+            headers["If-Match"] = f'"{if_match}"'
         return self.ask(
             "POST", path, content=json.dumps(body).encode(), headers=headers, role=role, seconds=seconds
         ).json()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
+from rich.text import Text
 
 from services.ops_cli.client import Client
 from services.ops_cli.exits import Exit, OpsError, usage
@@ -100,6 +103,13 @@ class Context:
             self.timeout_seconds,
             trace=self.out.note if self.options.trace else None,
             verbose=self.out.note if self.options.verbose else None,
+        )
+
+    def would_send(self, method: str, path: str, body: Mapping[str, Any]) -> None:
+        """--dry-run: the request, and nothing sent."""
+        self.out.show(
+            {"method": method, "url": self.target.base_url + path, "body": body},
+            lambda: Text(f"would send: {method} {self.target.base_url}{path}\n{json.dumps(body, indent=2)}"),
         )
 
     def sure(self, question: str) -> None:

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal, TextIO
@@ -20,6 +21,7 @@ from rich.text import Text
 
 from services.ops_cli.exits import OpsError, usage
 from services.ops_cli.files import AtomicFile
+from services.ops_cli.progress import Step, progress
 from services.ops_cli.tables import Column, cell, pairs, plain, table
 
 Format = Literal["table", "json", "jsonl", "csv"]
@@ -138,6 +140,10 @@ class Output:
         """For a person, on stderr; not with -q."""
         if not self.wishes.quiet:
             self.err.print(Text(text, style="dim"))
+
+    def progress(self, words: str, total: int | None = None) -> AbstractContextManager[Step]:
+        """Around long work; call what it gives with how much is done."""
+        return progress(self.err, words, total, quiet=self.wishes.quiet, lines=self.format == "jsonl")
 
     def warn(self, text: str) -> None:
         """For a person, on stderr."""

@@ -1,0 +1,143 @@
+"""ops-cli recon: compare what everybody says of the same money."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group
+from rich.text import Text
+
+from services.ops_cli.context import Context, Ctx
+from services.ops_cli.exits import Exit, OpsError
+from services.ops_cli.lists import list_items
+from services.ops_cli.noun import noun
+from services.ops_cli.options import All, Cursor, DryRun, Key, Limit, Reason, Ticket, reason_of
+from services.ops_cli.reports import write_issues
+from services.ops_cli.tables import Column, pairs, state
+from services.ops_cli.views import amount, at
+
+app = noun("recon", "Reconciliation: deposits, transfers, payouts, ledger and the provider's book, compared.")
+RUN_SECONDS = 900.0  # a run over everything takes as long as it takes; --timeout says otherwise
+RUNS_PATH = "/v1/recon/runs"
+
+
+def issues_of(run: Mapping[str, Any]) -> int:
+    """How many differences it found."""
+    return sum(run.get("issues_by_code", {}).values())
+
+
+RUN = [
+    Column("run", "run_id"),
+    state("status", "status"),
+    Column("differences", issues_of, right=True),
+    at("started", "started_at", drop=1),
+    at("finished", "finished_at", drop=3),
+    Column("reason", "reason", drop=2),
+    Column("by", "actor", drop=4),
+]
+ISSUES = [
+    Column("code", "code"),
+    Column("transfer", "transfer_id"),
+    amount("expected", "expected_minor", drop=1),
+    amount("found", "found_minor", drop=1),
+    Column("details", "details", drop=2),
+]
+
+
+@app.command
+def run(
+    *, reason: Reason = None, ticket: Ticket = None, idempotency_key: Key = None, dry_run: DryRun = False, ctx: Ctx
+) -> int:
+    """Run it now. With --output FILE the differences are written there as CSV, whole or not at all.
+
+    Ends with 6 when there are differences, with 1 when the run failed, with 10 when nothing was run.
+
+    Example: ops-cli recon run --reason "daily reconciliation" --output /tmp/recon.csv
+
+    Parameters
+    ----------
+    reason
+        Why; needed. Kept with the run and in the audit log: no personal data in it.
+    ticket
+        Put behind the reason.
+    idempotency_key
+        The same key answers the same run again.
+    dry_run
+        Show the request and run nothing.
+    """
+    body = {"reason": reason_of(reason, ticket)}
+    report = ctx.out.take_file()
+    try:
+        if dry_run:
+            ctx.would_send("POST", RUNS_PATH, body)
+            return Exit.DONE
+        seconds = ctx.timeout_seconds if ctx.options.timeout else RUN_SECONDS
+        with ctx.out.progress("reconciling"):
+            done = ctx.http.post(RUNS_PATH, body, role="admin", key=idempotency_key, seconds=seconds)
+        if done["status"] == "failed":
+            raise OpsError(Exit.FAILED, "the run failed", facts={"run": done["run_id"]}, detail=done.get("error") or "")
+        if report:
+            write_issues(ctx, done, report)
+    finally:
+        if report:
+            report.discard()  # nothing, once it is in its place
+    show_run(ctx, done)
+    return Exit.ANSWER_IS_NO if issues_of(done) else Exit.DONE
+
+
+@app.command(name="list")
+def list_runs(*, limit: Limit = 20, cursor: Cursor = None, all_: All = False, ctx: Ctx) -> None:
+    """Runs, newest first.
+
+    Example: ops-cli recon list --limit 5
+
+    Parameters
+    ----------
+    limit
+        Items of a page, 20 unless said.
+    cursor
+        The page behind it, as the last one said.
+    all_
+        Every page.
+    """
+    list_items(ctx, RUNS_PATH, RUN, params={}, limit=limit, cursor=cursor, every=all_, none="it has never run")
+
+
+@app.command
+def get(run_id: str, /, *, issues: bool = False, ctx: Ctx) -> int:
+    """One run; its differences with --issues. Ends with 6 when there are some, with 1 when it failed.
+
+    Example: ops-cli recon get 2b1d7c3e-0c52-5f2b-8f7e-6a1d0f9b3c44 --issues
+
+    Parameters
+    ----------
+    run_id
+        As `recon list` shows it.
+    issues
+        The differences themselves, all of them.
+    """
+    found = ctx.http.get(f"{RUNS_PATH}/{run_id}")
+    if issues:
+        path = f"{RUNS_PATH}/{run_id}/issues"
+        list_items(ctx, path, ISSUES, params={}, limit=1, cursor=None, every=True, none="no difference")
+    else:
+        show_run(ctx, found)
+    if found["status"] == "failed":
+        return Exit.FAILED
+    return Exit.ANSWER_IS_NO if issues_of(found) else Exit.DONE
+
+
+def show_run(ctx: Context, done: Mapping[str, Any]) -> None:
+    """The run with its differences by code."""
+    ctx.out.show(done, lambda: _page(ctx, done), RUN)
+
+
+def _page(ctx: Context, done: Mapping[str, Any]) -> Group:
+    by_code = [{"code": code, "number": number} for code, number in done.get("issues_by_code", {}).items() if number]
+    parts: list[Any] = [pairs(done, RUN)]
+    if by_code:
+        parts += ["", ctx.out.table(by_code, [Column("code", "code"), Column("differences", "number", right=True)])]
+    elif done["status"] != "failed":
+        parts += ["", Text("no difference", "green")]
+    return Group(*parts)

@@ -1,0 +1,159 @@
+"""How the things of the business look in a table: amounts with their currency, times in UTC, ages in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.text import Text
+
+from services.ops_cli.tables import Column, state, state_style
+from services.ops_cli.values import shown
+
+Item = Mapping[str, Any]
+
+
+def amount(title: str, minor: str = "amount_minor", currency: str = "currency", drop: int = 0) -> Column:
+    """An amount of minor units with its currency beside it."""
+
+    def read(item: Item) -> str | None:
+        known = item.get(minor), item.get(currency)
+        return None if None in known else shown(*known)  # type: ignore[arg-type]  # neither is None
+
+    return Column(title, read, right=True, drop=drop)
+
+
+def at(title: str, member: str, drop: int = 0) -> Column:
+    """A time in UTC, to the second."""
+    return Column(title, lambda item: moment(item.get(member)), drop=drop)
+
+
+def age(title: str, member: str, drop: int = 0) -> Column:
+    """How long ago."""
+    return Column(title, lambda item: ago(item.get(member)), right=True, drop=drop)
+
+
+def moment(text: str | None) -> str | None:
+    """`2026-01-31 12:00:00Z`."""
+    found = _read(text)
+    return f"{found.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z" if found else text
+
+
+def clock(text: str | None) -> str | None:
+    """`12:00:00.123`, where the day is known."""
+    found = _read(text)
+    return f"{found.astimezone(UTC):%H:%M:%S.%f}"[:-3] if found else text
+
+
+def ago(text: str | None, now: datetime | None = None) -> str | None:
+    """`3 m`, `2 h 5 m`, `4 d 1 h`."""
+    found = _read(text)
+    return text if found is None else span(((now or datetime.now(UTC)) - found).total_seconds())
+
+
+def span(seconds: float) -> str:
+    """Two units at most."""
+    whole = max(int(seconds), 0)
+    for size, name, rest, rest_name in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "m"), (60, "m", 1, "s")):
+        if whole >= size:
+            left = whole % size // rest
+            return f"{whole // size} {name} {left} {rest_name}" if left else f"{whole // size} {name}"
+    return f"{whole} s"
+
+
+def _read(text: str | None) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return found if found.tzinfo else None
+
+
+def short(event_type: str) -> str:
+    """`payout.confirmed` of `corridor.payout.confirmed.v1`."""
+    return event_type.removeprefix("corridor.").rpartition(".v")[0] or event_type
+
+
+def change(before: str | None, after: str | None) -> Text:
+    """`AWAITING_FUNDING -> FUNDING_CONFIRMED`."""
+    new = Text(after or "-", style=state_style(after or ""))
+    return new if before in {None, after} else Text.assemble(f"{before} -> ", new)
+
+
+def _event(read: Callable[[str], str], member: str) -> Callable[[Item], str]:
+    return lambda item: read(str(item.get(member) or "-"))
+
+
+TRANSFERS = [
+    Column("transfer", "transfer_id"),
+    state(),
+    amount("sends", "send_minor", "send_currency"),
+    amount("gets", "receive_minor", "receive_currency", drop=1),
+    Column("corridor", "corridor", drop=3),
+    at("opened", "opened_at", drop=2),
+    Column("route", "route", drop=4),
+]
+TRANSFER = [
+    Column("transfer", "transfer_id"),
+    state(),
+    Column("version", "version"),
+    Column("corridor", "corridor"),
+    amount("sends", "send_minor", "send_currency"),
+    amount("gets", "receive_minor", "receive_currency"),
+    Column("route to pay in on", "route"),
+    at("opened", "opened_at"),
+    at("to be funded before", "funding_deadline"),
+    Column("quote", "quote_id"),
+    Column("sender", "sender_id"),
+    Column("receiver", "receiver_id"),
+    Column("payout", "payout_id"),
+]
+TIMELINE = [
+    at("at", "at"),
+    Column("what", _event(short, "type")),
+    Column("state", lambda item: change(item.get("from"), item.get("to"))),
+    Column("reason", "reason", drop=1),
+    Column("actor", "actor", drop=2),
+    Column("event", "event_id", drop=3),
+]
+PAYOUTS = [
+    Column("payout", "payout_id"),
+    state(),
+    amount("amount"),
+    Column("rail", "rail", drop=2),
+    Column("partner", "partner", drop=3),
+    Column("transfer", "transfer_id", drop=4),
+]
+PAYOUT = [*PAYOUTS[:3], Column("version", "version"), *PAYOUTS[3:]]
+QUOTE = [
+    Column("quote", "quote_id"),
+    state(),
+    Column("corridor", "corridor"),
+    amount("sends", "send_minor", "send_currency"),
+    amount("fee", "fee_minor", "send_currency"),
+    amount("spread", "spread_minor", "send_currency"),
+    Column("rate", lambda item: f"{item.get('rate')} by {item.get('rate_publisher')}"),
+    amount("gets", "receive_minor", "receive_currency"),
+    at("expires", "expires_at"),
+]
+ENTRIES = [
+    at("posted", "posted_at", drop=1),
+    Column("entry", "kind"),
+    Column("account", "account_id"),
+    amount("debit", "debit_minor"),
+    amount("credit", "credit_minor"),
+    Column("entry id", "entry_id", drop=2),
+]
+ACCOUNTS = [
+    Column("account", "account_id"),
+    Column("class", "class", drop=1),
+    amount("debit", "debit_minor"),
+    amount("credit", "credit_minor"),
+]
+TOTALS = [
+    Column("currency", "currency"),
+    amount("debit", "debit_minor"),
+    amount("credit", "credit_minor"),
+    amount("difference", "difference_minor"),
+]
