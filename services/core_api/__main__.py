@@ -10,39 +10,51 @@ import argparse
 import asyncio
 import hmac
 import json
+import re
 import sys
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, replace
 from typing import Annotated
 from uuid import uuid4
 
 import asyncpg
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from contracts import topics
 from services.core_api import handlers
+from services.core_api.adapters.headers import Cors, Dressed, public_headers
+from services.core_api.adapters.keys import AllServices, own_keys, remote
+from services.core_api.adapters.keys import Ask as AskKeys
 from services.core_api.adapters.passwords import Argon2
-from services.core_api.adapters.proxy import Door, Proxy, targets
+from services.core_api.adapters.proxy import Absent, Door, Proxy, Target, targets
+from services.core_api.adapters.quotas import Limited, Quota, Take, by_address, by_user
+from services.core_api.api.docs import docs_routes
 from services.core_api.api.internal import internal_routes
+from services.core_api.api.keys import key_routes
+from services.core_api.api.limited import limited
+from services.core_api.api.maintenance import MaintenanceGate, maintenance_routes
 from services.core_api.api.profiles import Profiles, profile_routes
-from services.core_api.api.users import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, Users, login_routes
+from services.core_api.api.sessions import Sessions, session_routes
+from services.core_api.api.users import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, Users, user_routes
 from services.kernel import process
 from services.kernel.decider import Ask, Meta, Outcome, Unit
 from services.kernel.edge import Edge
 from services.kernel.engine import Units
 from services.kernel.http import create_app
+from services.kernel.pool import Pool
+from services.kernel.routing import Router
 from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, Secret, Var, is_key_32, load_or_exit
 from services.kernel.store import Unavailable
-from services.kernel.tokens import ServiceTokens, Tokens
+from services.kernel.tokens import ServiceToken, ServiceTokens, Tokens
 from services.kernel.upstream import is_address
 from services.kernel.vault import Vault
 from services.kernel.vault_keys import PostgresKeys
 
-VAULT_CONNECTIONS_MAX = 2
+FIRST_LOOK_SECONDS = 3.0
 EXIT_REFUSED, EXIT_USAGE = 1, 2
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 ROLES = ("customer", "operator", "admin")
 
 
@@ -55,20 +67,32 @@ class Settings(Kernel):
     deposit_url: Annotated[str, Var("DEPOSIT_URL", check=is_address)]
     payout_url: Annotated[str, Var("PAYOUT_URL", check=is_address)]
     ledger_url: Annotated[str, Var("LEDGER_URL", check=is_address)]
+    review_url: Annotated[str | None, Var("REVIEW_URL", check=is_address)] = None  # without it 503 not-configured
+    recon_url: Annotated[str | None, Var("RECON_URL", check=is_address)] = None  # likewise
     internal_host: Annotated[str | None, Var("INTERNAL_HOST")] = None  # as HOST
     internal_port: Annotated[int, Var("INTERNAL_PORT", at_least=0, at_most=65535)] = 0  # any free one, as PORT
     token_seconds: Annotated[int, Var("ACCESS_TOKEN_SECONDS", at_least=60, at_most=86_400)] = 3_600
+    session_seconds: Annotated[int, Var("SESSION_SECONDS", at_least=60, at_most=31_536_000)] = 2_592_000  # 30 days
+    # requests a minute, counted by each process for itself; 0 is no limit
+    login_rate: Annotated[int, Var("RATE_LIMIT_LOGIN_PER_MINUTE", at_least=0)] = 60  # and refresh, by address
+    signup_rate: Annotated[int, Var("RATE_LIMIT_SIGNUP_PER_MINUTE", at_least=0)] = 20  # by address
+    user_rate: Annotated[int, Var("RATE_LIMIT_USER_PER_MINUTE", at_least=0)] = 0  # all else but webhooks, by user
+    # how many proxies of ours stand in front and add to X-Forwarded-For; 0: the address is that of the connection
+    proxies: Annotated[int, Var("TRUSTED_PROXIES", at_least=0, at_most=5)] = 0
     kek: Annotated[Secret, Var("CORRIDOR_KEK", check=is_key_32)]
     kek_previous: Annotated[Secret | None, Var("CORRIDOR_KEK_PREVIOUS", check=is_key_32)] = None
     digest_key: Annotated[Secret | None, Var("CORRIDOR_DIGEST_KEY", check=is_key_32)] = None
 
     def faults(self) -> list[str]:
         """Logins are found by a keyed digest: its key must outlive the one that is being replaced."""
-        lost = self.kek_previous is not None and self.digest_key is None
-        return [
-            *super().faults(),
-            *(["CORRIDOR_DIGEST_KEY: must be set before CORRIDOR_KEK is replaced"] if lost else []),
-        ]
+        found = super().faults()
+        if self.kek_previous is not None and self.digest_key is None:
+            found.append("CORRIDOR_DIGEST_KEY: must be set before CORRIDOR_KEK is replaced")
+        if not self.cors_allow_origins and self.env == "prod":
+            found.append("CORS_ALLOW_ORIGINS: must name the origins of the user interface")
+        if not all(origin == "*" or ORIGIN.fullmatch(origin) for origin in self.cors_allow_origins):
+            found.append("CORS_ALLOW_ORIGINS: each must be scheme://host[:port], without a slash at its end")
+        return found
 
 
 def service() -> Service:
@@ -84,31 +108,59 @@ def digest_key_of(settings: Settings) -> Secret:
 
 async def open_vault(settings: Settings, opened: AsyncExitStack) -> Vault:
     """The keys of persons; the database may be away at the start."""
-    pool = await opened.enter_async_context(
-        asyncpg.create_pool(
-            settings.database_url.reveal(), min_size=0, max_size=VAULT_CONNECTIONS_MAX, timeout=5, command_timeout=5
-        )
-    )
+    pool = Pool.of(settings, "vault", "vault")
+    opened.push_async_callback(pool.close)
     keys = PostgresKeys(pool)
     return Vault(keys, kek=settings.kek, kek_previous=settings.kek_previous, digest_key=digest_key_of(settings))
 
 
-def door(own: ASGIApp, settings: Settings, opened: AsyncExitStack) -> Door:
-    """Our own routes, and behind the same edge those of the other services."""
-    passed: ASGIApp = Edge(Proxy())
-    if settings.cors_allow_origins:
-        origins = list(settings.cors_allow_origins)
-        passed = CORSMiddleware(passed, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
-    behind = targets({
+def behind(settings: Settings, opened: AsyncExitStack) -> dict[str, Target]:
+    """The services behind the door, by the prefixes that they own."""
+    found = targets({
         "quote": settings.quote_url,
         "transfer": settings.transfer_url,
         "deposit": settings.deposit_url,
         "payout": settings.payout_url,
         "ledger": settings.ledger_url,
+        "review": settings.review_url,
+        "recon": settings.recon_url,
     })  # fmt: skip
-    for target in behind.values():
+    for target in found.values():
         opened.callback(target.upstream.close)
-    return Door(own, passed, behind)
+    return found
+
+
+def door(
+    own: ASGIApp, gate: MaintenanceGate, settings: Settings, others: Mapping[str, Target], take: Take | None
+) -> ASGIApp:
+    """Our own routes, and behind the same edge those of the other services."""
+    headers = public_headers(settings.env)
+    proxy: ASGIApp = Proxy(gate)
+    passed = Edge(Limited(proxy, take) if take else proxy, headers)
+    found = Door(Dressed(own, headers), passed, others)
+    return Cors(found, settings.cors_allow_origins, headers) if settings.cors_allow_origins else found
+
+
+def quotas(settings: Settings, tokens: Tokens) -> tuple[dict[str, Take], Take | None]:
+    """What is counted by path, and what everything else is counted by."""
+    addressed: dict[str, Take] = {}
+    if settings.login_rate:
+        take = by_address(Quota("login", settings.login_rate), settings.proxies)
+        addressed |= {"/v1/auth/login": take, "/v1/auth/refresh": take}
+    if settings.signup_rate:
+        addressed["/v1/auth/signup"] = by_address(Quota("signup", settings.signup_rate), settings.proxies)
+    user = by_user(Quota("user", settings.user_rate), tokens, settings.proxies) if settings.user_rate else None
+    return addressed, user
+
+
+def key_books(settings: Settings, runtime: Runtime, others: Mapping[str, Target]) -> AllServices:
+    """Ourselves, and every service behind the door that is there."""
+    token = ServiceToken(ServiceTokens.from_settings(settings), "core_api", settings.tenant)
+    asks: dict[str, AskKeys] = {"core_api": own_keys(runtime.reads.fetch, settings.tenant)}
+    for target in others.values():
+        if not isinstance(target.upstream, Absent):
+            asks[target.service] = remote(target.upstream, token)
+    return AllServices(asks)
 
 
 async def build(settings: Settings, opened: AsyncExitStack) -> process.Running:
@@ -116,17 +168,37 @@ async def build(settings: Settings, opened: AsyncExitStack) -> process.Running:
     runtime = Runtime(service(), settings)
     tokens = Tokens.from_settings(settings)
     vault = await open_vault(settings, opened)
-    reads = runtime.engine("heads")
+    reads = runtime.reading
     users = Users(reads, vault, Argon2())
     profiles = Profiles(runtime.commands, reads, vault)
-    routes = [
-        login_routes(users, tokens, settings.tenant, settings.token_seconds),
-        profile_routes(profiles, tokens),
+    gate = MaintenanceGate(runtime.commands, reads, tokens, settings.tenant)
+    sessions = Sessions(
+        runtime.commands, reads, users, tokens,
+        token_seconds=settings.token_seconds, session_seconds=settings.session_seconds,
+    )  # fmt: skip
+    others = behind(settings, opened)
+    takes, otherwise = quotas(settings, tokens)
+    public: list[Router] = [
+        user_routes(users, runtime.commands, gate, tokens, settings.tenant),
+        session_routes(sessions, users, settings.tenant),
+        profile_routes(profiles, gate, tokens),
+        maintenance_routes(gate, tokens),
+        key_routes(key_books(settings, runtime, others), tokens),
     ]
     health = runtime.health()
-    public = door(create_app(settings, routes, health, public=True), settings, opened)
-    internal = create_app(settings, [internal_routes(profiles, ServiceTokens.from_settings(settings))], health)
-    return process.Running(app=public, internal=internal, tasks=dict(runtime.tasks()), health=health)
+    bare = replace(settings, cors_allow_origins=())  # the door answers that, for everything behind it
+    counted = [limited(router, takes, otherwise) for router in public]
+    own = create_app(bare, [*counted, docs_routes()], health, public=True)
+    internal = create_app(bare, [internal_routes(profiles, ServiceTokens.from_settings(settings))], health)
+    with suppress(Exception):  # the database may be away at the start: the watch goes on looking
+        async with asyncio.timeout(FIRST_LOOK_SECONDS):
+            await gate.look()
+    return process.Running(
+        app=door(own, gate, settings, others, otherwise),
+        internal=internal,
+        tasks=dict(runtime.tasks()) | {"maintenance": gate.watch},
+        health=health,
+    )
 
 
 async def add_user(settings: Settings, tenant: str, login: str, password: str, role: str) -> tuple[int, str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 
 class Passwords(Protocol):
@@ -13,3 +14,22 @@ class Passwords(Protocol):
 
     async def verify(self, hashed: str | None, password: str) -> bool:
         """Whether `password` made `hashed`. None takes as long as any, and is False."""
+
+
+class Gate(Protocol):
+    """Whether customers may change anything now."""
+
+    closed: bool  # read for each request; only then is the caller looked at
+
+    def judge(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Raises Problem 503 when the caller is a customer."""
+
+    def judge_anybody(self) -> None:
+        """Raises Problem 503 for a change that only customers make."""
+
+
+class KeyBooks(Protocol):
+    """The request keys of all services."""
+
+    async def find(self, query: Mapping[str, str]) -> tuple[list[Any], list[str]]:
+        """What is stored under the key that `query` names, and the services that did not answer in time."""

@@ -16,16 +16,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.kernel import metrics, tracing
 from services.kernel.problem import (
     CONTENT_TYPE,
+    Headers,
     Problem,
     closing,
     internal_error,
+    pool_exhausted,
     rejection,
     situated,
     unavailable,
 )
 from services.kernel.rejected import Rejected
 from services.kernel.routing import ROUTE
-from services.kernel.store import Unavailable
+from services.kernel.store import Exhausted, Unavailable
 from services.kernel.telemetry import logger
 
 URI_BYTES_MAX = 4 * 1024
@@ -54,9 +56,10 @@ Series = tuple[Counter, Histogram]
 class Edge:
     """Raw ASGI around an application. One object for the life of a service."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        """`app` may raise anything."""
+    def __init__(self, app: ASGIApp, headers: Headers = ()) -> None:
+        """`app` may raise anything. `headers` are added to every answer as they are."""
         self._app = app
+        self._constants = (_NOSNIFF, *headers)
         self._series: dict[tuple[str, str, int], Series] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,7 +76,7 @@ class Edge:
                 status = message["status"]
                 message["headers"] = [
                     *message["headers"],
-                    _NOSNIFF,
+                    *self._constants,
                     (b"traceresponse", trace.header.encode()),
                     (b"x-request-id", trace.trace_id.encode()),
                 ]
@@ -134,6 +137,8 @@ def _classify(error: Exception, scope: Scope) -> Problem:
             return _http(error)
         case RequestValidationError():
             return Problem(422, "invalid-request")
+        case Exhausted():  # counted and said by its lane
+            return pool_exhausted()
         case ValueError():  # before the transient ones: asyncpg.DataError is both
             pass
         case error if isinstance(error, TRANSIENT):

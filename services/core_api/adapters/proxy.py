@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from services.core_api.ports import Gate
 from services.kernel import tracing
 from services.kernel.deadline import Deadline
 from services.kernel.problem import Problem, closing, unavailable
@@ -21,16 +22,17 @@ from services.kernel.telemetry import logger
 from services.kernel.upstream import Link, Upstream, UpstreamBusy, UpstreamLost
 
 ANSWER_SECONDS_MAX = 30
-_TARGET = "corridor.target"  # the scope's member with the Target that was found
+TARGET = "corridor.target"  # the scope's member with the Target that was found
 _BULK = ("batch", "bulk")  # how the path of a bulk request ends
-# hop by hop (RFC 9110, 7.6.1), ours to say, or what only a proxy that we trust may say
+# hop by hop (RFC 9110, 7.6.1), ours to say (CORS is answered here), or what only a proxy that we trust may say
 _DROPPED = frozenset({
     b"host", b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te",
     b"trailer", b"transfer-encoding", b"upgrade", b"expect", b"content-length", b"traceparent", b"forwarded",
-    b"x-real-ip",
+    b"x-real-ip", b"origin",
 })  # fmt: skip
 _FORGED = (b"x-forwarded-", b"x-user-", b"x-tenant-")
 _TOKEN_IN_QUERY = (b"token=", b"authorization=", b"jwt=")
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOG = logger("proxy")
 
 
@@ -42,6 +44,7 @@ class Target:
     service: str
     route: str  # for metrics
     limit: int  # bytes of a body; a bulk request may have more
+    partners: bool = False  # signed by who sends it: no user, no maintenance
 
 
 class Door:
@@ -57,7 +60,7 @@ class Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One look-up decides."""
         if scope["type"] == "http" and (target := self._find(scope["path"])):
-            scope[_TARGET], scope[ROUTE] = target, target.route
+            scope[TARGET], scope[ROUTE] = target, target.route
             await self._passed(scope, receive, send)
         else:
             await self._own(scope, receive, send)
@@ -75,14 +78,17 @@ class Door:
 class Proxy:
     """Passes a request on and its answer back: the body byte for byte, the bearer as it is, hop-by-hop headers not."""
 
-    def __init__(self) -> None:
+    def __init__(self, gate: Gate) -> None:
         """One object for the life of the process."""
+        self._gate = gate
         self._body_deadline = Deadline(BODY_SECONDS_MAX)
         self._deadline = Deadline(ANSWER_SECONDS_MAX)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises Problem: 400, 408, 413, 503, 504."""
-        target: Target = scope[_TARGET]
+        target: Target = scope[TARGET]
+        if self._gate.closed and scope["method"] not in _READS and not target.partners:
+            self._gate.judge(scope["headers"])
         limit = BULK_BYTES_MAX if scope["path"].endswith(_BULK) else target.limit
         length, keyed, lines = _head(scope)
         body = await self._read(receive, length, limit) if length else b""
@@ -193,12 +199,26 @@ def _headers(link: Link, upstream: Upstream) -> Iterable[tuple[bytes, bytes]]:
     return link.headers
 
 
-def targets(urls: Mapping[str, str]) -> dict[str, Target]:
-    """Every prefix with its owner, from the addresses of quote, transfer, deposit, payout and ledger."""
-    upstreams = {service: Upstream(url) for service, url in urls.items()}
+class Absent(Upstream):
+    """A service that this installation does not have."""
 
-    def target(prefix: str, service: str, limit: int = SINGLE_BYTES_MAX) -> tuple[str, Target]:
-        return prefix, Target(upstreams[service], service, f"/v1/{prefix}", limit)
+    def __init__(self, service: str) -> None:
+        super().__init__("http://absent")
+        self._service = service
+
+    async def exchange(self, request: bytes, *, repeatable: bool) -> Link:
+        """Raises Problem 503: the path is right, and asking again does not help."""
+        raise Problem(503, "not-configured", f"This installation runs no {self._service} service.")
+
+
+def targets(urls: Mapping[str, str | None]) -> dict[str, Target]:
+    """Every prefix with its owner, from the addresses of the services behind; None is a service that is not there."""
+    upstreams = {service: Upstream(url) if url else Absent(service) for service, url in urls.items()}
+
+    def target(prefix: str, service: str) -> tuple[str, Target]:
+        partners = prefix.startswith("webhooks/")
+        limit = WEBHOOK_BYTES_MAX if partners else SINGLE_BYTES_MAX
+        return prefix, Target(upstreams[service], service, f"/v1/{prefix}", limit, partners)
 
     return dict([
         target("quotes", "quote"),
@@ -206,8 +226,10 @@ def targets(urls: Mapping[str, str]) -> dict[str, Target]:
         target("transfers", "transfer"),
         target("deposits", "deposit"),
         target("routes", "deposit"),
-        target("webhooks/deposit", "deposit", WEBHOOK_BYTES_MAX),
+        target("webhooks/deposit", "deposit"),
         target("payouts", "payout"),
-        target("webhooks/payout", "payout", WEBHOOK_BYTES_MAX),
+        target("webhooks/payout", "payout"),
         target("ledger", "ledger"),
+        target("reviews", "review"),
+        target("recon", "recon"),
     ])  # fmt: skip

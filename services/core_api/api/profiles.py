@@ -24,6 +24,7 @@ from services.core_api.domain.profiles import (
     ProfileNotFound,
     admit,
 )
+from services.core_api.ports import Gate
 from services.kernel.bulk import Refused, answering, commit, commit_item
 from services.kernel.codec import encode
 from services.kernel.decider import Answer, Ask, Meta, Outcome, RequestKey, Unit
@@ -222,7 +223,7 @@ class Profiles:
         return opened[0], opened[1] if len(opened) > 1 else None
 
 
-def profile_routes(profiles: Profiles, tokens: Tokens) -> Router:
+def profile_routes(profiles: Profiles, gate: Gate, tokens: Tokens) -> Router:
     """/v1/profiles."""
     router = Router()
 
@@ -234,6 +235,7 @@ def profile_routes(profiles: Profiles, tokens: Tokens) -> Router:
         """A sender or a receiver; KYC is pending until we have decided it. Needs an Idempotency-Key."""
         principal = tokens.authenticate(request.headers)
         require(principal, "customer")
+        gate.judge_anybody()
         raw = await request.body()
         key = request_key(request, principal, raw)
         return reply(await profiles.create(parse(raw, ProfileRequest), key, meta(principal), principal))

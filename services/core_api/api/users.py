@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Annotated, Literal
+from contextlib import suppress
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field, StringConstraints
 from starlette.responses import Response
 
-from contracts.customer.v1 import Role
-from services.core_api.domain.users import Registered, RegisterUser
+from contracts.customer.v1 import Role, UserRegistered
+from services.core_api.domain.users import LoginTaken, Registered, RegisterUser, SignUp
 from services.core_api.handlers import register, user_id
-from services.core_api.ports import Passwords
-from services.kernel.decider import Ask
+from services.core_api.ports import Gate, Passwords
+from services.kernel.bulk import commit
+from services.kernel.codec import encode
+from services.kernel.decider import Answer, Ask, Outcome, RequestKey, Unit
 from services.kernel.engine import Engine
-from services.kernel.http import json_reply
-from services.kernel.problem import Problem
+from services.kernel.group_commit import GroupCommit
+from services.kernel.http import json_reply, meta, reply
+from services.kernel.idempotency import read_key
+from services.kernel.problem import rejection
 from services.kernel.routing import Request, Router
-from services.kernel.strict_json import Body, Line, parse
+from services.kernel.sealed import Sealed
+from services.kernel.strict_json import Body, Line, canonical, parse
 from services.kernel.tokens import Principal, Tokens
 from services.kernel.vault import Erased, Vault
 
@@ -26,36 +32,24 @@ PASSWORD_CHARS_MIN = 8  # NIST SP 800-63B; checked where users are made
 PASSWORD_CHARS_MAX = 256
 
 
-class LoginRequest(Body):
-    """Who, and how we may believe it."""
+class SignUpRequest(Body):
+    """A login and a password of your choice."""
 
     login: Annotated[Line, Field(max_length=254)]
-    password: Annotated[str, StringConstraints(min_length=1, max_length=PASSWORD_CHARS_MAX)]
-    tenant: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None  # ours, when it is not said
+    password: Annotated[str, StringConstraints(min_length=PASSWORD_CHARS_MIN, max_length=PASSWORD_CHARS_MAX)]
 
 
-class LoginReply(Body):
-    """A bearer token for every other route."""
+class UserReply(Body):
+    """Who you are now. Log in for a token."""
 
-    access_token: str
-    token_type: Literal["Bearer"]
-    expires_in: int = Field(description="seconds")
     user_id: UUID
     roles: list[Role]
 
 
-class MeReply(Body):
-    """Who you are to us."""
+class MeReply(UserReply):
+    """Who the token says you are."""
 
-    user_id: UUID
     tenant: str
-    roles: list[Role]
-
-
-def credentials_invalid() -> Problem:
-    """401. The same for a login that nobody has and for a wrong password."""
-    challenge = (b"www-authenticate", b'Bearer realm="corridor"')
-    return Problem(401, "credentials-invalid", "Login or password is wrong.", headers=(challenge,))
 
 
 def normal(login: str) -> str:
@@ -64,7 +58,7 @@ def normal(login: str) -> str:
 
 
 class Users:
-    """Registration and login."""
+    """Registration, sign-up and login."""
 
     def __init__(self, reads: Engine, vault: Vault, passwords: Passwords) -> None:
         self._reads = reads
@@ -75,16 +69,45 @@ class Users:
         """The wish to register this login; its user id is the ask's stream."""
         digest = self._vault.digest(tenant, normal(login))
         subject = user_id(tenant, digest)
-        hashed = await self._passwords.hash(password)
-        sealed = await self._vault.seal(tenant, subject, "password", hashed)
+        sealed = await self._sealed(tenant, subject, password)
         return register(RegisterUser(user_id=subject, roles=roles, login_digest=digest, password=sealed))
+
+    async def sign_up(self, wish: SignUpRequest, tenant: str, key: str, body: bytes) -> Unit:
+        """The unit of a sign-up. A known login takes as long as a new one up to its answer.
+
+        The request key belongs to the login, so that nobody else's key is met. Its fingerprint is keyed: a plain digest
+        of a body with a password in it would let whoever reads the table try passwords at full speed.
+        """
+        digest = self._vault.digest(tenant, normal(wish.login))
+        subject = user_id(tenant, digest)
+        request_key = RequestKey(tenant, f"signup:{digest}", key, self._vault.digest(tenant, _signed(body)))
+        asked = meta(Principal(subject, tenant, frozenset()))
+        hashed = await self._passwords.hash(wish.password)
+        asks: tuple[Ask, ...] = ()
+        if await self._standing(subject, tenant) is None:
+            with suppress(Erased):
+                sealed = await self._vault.seal(tenant, subject, "password", hashed)
+                asks = (register(SignUp(user_id=subject, login_digest=digest, password=sealed)),)
+        return Unit(asks, asked, request_key, answer=signed_up)
 
     async def authenticate(self, tenant: str, login: str, password: str) -> Registered | None:
         """The user, if the password is theirs. The slow part is done for an unknown login too."""
         subject = user_id(tenant, self._vault.digest(tenant, normal(login)))
-        _, user = (await self._reads.heads([subject])).get(subject, (None, None))
+        user = await self._standing(subject, tenant)
         same = await self._passwords.verify(await self._hash(tenant, user), password)
         return user if same else None
+
+    async def find(self, subject: UUID, tenant: str) -> UserRegistered | None:
+        """The user with the roles of today; None once their key was destroyed."""
+        user = await self._standing(subject, tenant)
+        return user.user if user and await self._hash(tenant, user) is not None else None
+
+    async def _standing(self, subject: UUID, tenant: str) -> Registered | None:
+        head, state = (await self._reads.heads([subject])).get(subject, (None, None))
+        return state if head is not None and head.tenant == tenant and isinstance(state, Registered) else None
+
+    async def _sealed(self, tenant: str, subject: UUID, password: str) -> Sealed:
+        return await self._vault.seal(tenant, subject, "password", await self._passwords.hash(password))
 
     async def _hash(self, tenant: str, user: Registered | None) -> str | None:
         try:
@@ -93,27 +116,31 @@ class Users:
             return None
 
 
-def login_routes(users: Users, tokens: Tokens, tenant: str, token_seconds: int) -> Router:
-    """/v1/auth/login and /v1/me; `tenant` is that of this installation, which serves no other."""
+def _signed(body: bytes) -> str:
+    return f"POST\n/v1/auth/signup\n{canonical(body).decode()}"
+
+
+def signed_up(outcome: Outcome) -> Answer:
+    """201 with the user, or that the login is taken: a unit without an ask had nothing to register."""
+    refusal = outcome.refusal or (None if outcome.heads else LoginTaken())
+    if refusal is not None:
+        return rejection(refusal)
+    user = outcome.heads[0].state.user
+    return 201, encode({"user_id": user.user_id, "roles": user.roles})
+
+
+def user_routes(users: Users, commands: GroupCommit, gate: Gate, tokens: Tokens, tenant: str) -> Router:
+    """/v1/auth/signup and /v1/me; `tenant` is that of this installation, which serves no other."""
     router = Router()
 
-    @router.post("/v1/auth/login", status=200, body=LoginRequest, reply=LoginReply, problems=("credentials-invalid",))
-    async def post_login(request: Request) -> Response:
-        """A bearer token for login and password."""
-        wish = parse(await request.body(), LoginRequest)
-        if wish.tenant not in {None, tenant}:
-            raise credentials_invalid()
-        known = await users.authenticate(tenant, wish.login, wish.password)
-        if known is None:
-            raise credentials_invalid()
-        principal = Principal(known.user.user_id, tenant, frozenset(known.user.roles))
-        return json_reply({
-            "access_token": tokens.issue(principal, token_seconds),
-            "token_type": "Bearer",
-            "expires_in": token_seconds,
-            "user_id": principal.subject,
-            "roles": sorted(principal.roles),
-        })  # fmt: skip
+    @router.post("/v1/auth/signup", body=SignUpRequest, reply=UserReply, roles=(), keyed=True, problems=(LoginTaken,))
+    async def post_signup(request: Request) -> Response:
+        """Become a customer. Needs an Idempotency-Key; log in afterwards."""
+        gate.judge_anybody()
+        raw = await request.body()
+        key, wish = read_key(request), parse(raw, SignUpRequest)
+        (outcome,) = await commit(commands, [await users.sign_up(wish, tenant, key, raw)])
+        return reply(outcome)
 
     @router.get("/v1/me", reply=MeReply)
     async def get_me(request: Request) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -22,6 +22,7 @@ from services.kernel.settings import load
 from services.kernel.tokens import Principal, ServiceToken, ServiceTokens, Tokens
 
 PASSWORD = "correct horse battery"
+BEHIND = ("quote", "transfer", "deposit", "payout", "ledger", "review", "recon")
 KEY = base64.b64encode(bytes(range(32))).decode()
 
 
@@ -79,6 +80,18 @@ async def served(app: ASGIApp) -> AsyncIterator[str]:
         await server.shutdown(sockets=[listening])
 
 
+class OpenGate:
+    """No maintenance."""
+
+    closed = False
+
+    def judge(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Everybody may."""
+
+    def judge_anybody(self) -> None:
+        """Everybody may."""
+
+
 class System:
     """The door, who stands behind it, and clients of it."""
 
@@ -119,6 +132,13 @@ class System:
         """The body of a login."""
         return {"login": login, "password": password}
 
+    async def login(self, login: str) -> dict[str, Any]:
+        """What a login answers."""
+        status, answer = await self.ask("POST", "/v1/auth/login", self.credentials(login))
+        assert status == 200, answer
+        granted: dict[str, Any] = answer
+        return granted
+
     def bearer(self, principal: Principal) -> dict[str, str]:
         """A token for whoever that is."""
         return {"authorization": f"Bearer {self.tokens.issue(principal, 600)}"}
@@ -129,26 +149,33 @@ class System:
         return {"authorization": f"Bearer {token()}"}
 
 
-@pytest_asyncio.fixture
-async def system(database: str) -> AsyncIterator[System]:
-    """A new one for each test; the module's database stays."""
+@asynccontextmanager
+async def opened_system(database: str, *absent: str, **variables: str) -> AsyncIterator[System]:
+    """One core_api with these variables more, without the services that are `absent`."""
     async with AsyncExitStack() as opened:
-        behind = {name: Echo() for name in ("quote", "transfer", "deposit", "payout", "ledger")}
+        behind = {name: Echo() for name in BEHIND if name not in absent}
         addresses = {name: await opened.enter_async_context(served(echo)) for name, echo in behind.items()}
         environ = {f"{name.upper()}_URL": url for name, url in addresses.items()}
         environ |= {
             "ENV": "test", "DATABASE_URL": database, "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
             "JWT_SECRET": "an-hs256-key-of-32-chars-or-more", "CORRIDOR_KEK": KEY,
         }  # fmt: skip
-        settings = load(Settings, "core_api", environ)
+        settings = load(Settings, "core_api", environ | variables)
         running = await build(settings, opened)
-        committing = asyncio.create_task(running.tasks["commands"]())
-        opened.callback(committing.cancel)
+        for task in ("commands", "maintenance"):
+            opened.callback(asyncio.create_task(running.tasks[task]()).cancel)
         url = await opened.enter_async_context(served(running.app))
         session = await opened.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
         assert running.internal is not None
         internal = await opened.enter_async_context(served(running.internal))
         yield System(settings, url, internal, session, behind, running.app)
+
+
+@pytest_asyncio.fixture
+async def system(database: str) -> AsyncIterator[System]:
+    """A new one for each test; the module's database stays."""
+    async with opened_system(database) as made:
+        yield made
 
 
 @pytest.fixture

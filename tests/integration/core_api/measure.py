@@ -26,6 +26,7 @@ from services.kernel.corked import CorkedHttp
 from services.kernel.edge import Edge
 from services.kernel.process import bind
 from services.kernel.upstream import Upstream
+from tests.integration.core_api.conftest import BEHIND, OpenGate
 
 CONNECTIONS = 32
 BODY = b'{"corridor":"GB-ET","send_minor":10000,"send_currency":"GBP"}'
@@ -63,7 +64,7 @@ class AiohttpProxy(Proxy):
                 connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=3), skip_auto_headers=("User-Agent", "Accept"),
             )  # fmt: skip
-        upstream: Upstream = scope[proxy._TARGET].upstream
+        upstream: Upstream = scope[proxy.TARGET].upstream
         length, _, _ = proxy._head(scope)
         body = await self._read(receive, length or 0, 65_536)
         headers = [
@@ -95,8 +96,8 @@ def serve(app: ASGIApp, ready: Any) -> None:
 
 def door(kind: str, port: int, ready: Any) -> None:
     """The process that is measured."""
-    urls = dict.fromkeys(("quote", "transfer", "deposit", "payout", "ledger"), f"http://127.0.0.1:{port}")
-    kinds: dict[str, ASGIApp] = {"raw": Proxy(), "aiohttp": AiohttpProxy(), "none": answering}
+    urls = dict.fromkeys(BEHIND, f"http://127.0.0.1:{port}")
+    kinds: dict[str, ASGIApp] = {"raw": Proxy(OpenGate()), "aiohttp": AiohttpProxy(OpenGate()), "none": answering}
     serve(Door(answering, Edge(kinds[kind]), targets(urls)), ready)
 
 

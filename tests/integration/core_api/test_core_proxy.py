@@ -15,7 +15,7 @@ from starlette.types import Scope, Send
 from services.core_api.adapters import proxy
 from services.kernel import upstream
 from services.kernel.deadline import Deadline
-from tests.integration.core_api.conftest import Echo, System, reply
+from tests.integration.core_api.conftest import Echo, OpenGate, System, reply
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
@@ -37,7 +37,7 @@ async def raw(system: System, request: bytes) -> bytes:
         ("/v1/transfers/1/timeline", "transfer"), ("/v1/deposits/waiting", "deposit"), ("/v1/routes/1", "deposit"),
         ("/v1/webhooks/deposit", "deposit"), ("/v1/webhooks/deposit/batch", "deposit"),
         ("/v1/webhooks/payout", "payout"), ("/v1/webhooks/payouts/bank", "payout"), ("/v1/payouts/1", "payout"),
-        ("/v1/ledger/trial-balance", "ledger"),
+        ("/v1/ledger/trial-balance", "ledger"), ("/v1/reviews", "review"), ("/v1/recon/runs", "recon"),
     ],
 )  # fmt: skip
 async def test_each_prefix_has_its_owner(system: System, path: str, owner: str) -> None:
@@ -189,7 +189,7 @@ async def test_an_answer_that_ends_while_its_caller_is_slow_is_given_whole() -> 
     server = await asyncio.start_server(one, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     there = upstream.Upstream(f"http://127.0.0.1:{port}")
-    await proxy.Proxy()._pass(there, b"GET / HTTP/1.1\r\n\r\n", slow, repeatable=False)
+    await proxy.Proxy(OpenGate())._pass(there, b"GET / HTTP/1.1\r\n\r\n", slow, repeatable=False)
     assert b"".join(part for part, _ in taken) == body
     assert [more for _, more in taken[1:]] == [True] * (len(taken) - 2) + [False]
     assert (there._busy, len(there._idle)) == (0, 1)
