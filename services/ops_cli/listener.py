@@ -81,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
         )
         self.ctx.out.line(value, words)
         if not self.ctx.out.machine:
-            self.ctx.out.console.print(Text(_pretty(body)))
+            self.ctx.out.print(Text(_pretty(body)))
             if hint:
                 self.ctx.out.note(hint)
 

@@ -95,7 +95,7 @@ class Output:
         elif self.format == "csv":
             self._csv(items, columns)
         elif items:
-            self.console.print(self.table(items, columns))
+            self.print(self.table(items, columns))
         else:
             self.note(none)
         if more and self.format in {"table", "csv"}:
@@ -120,15 +120,24 @@ class Output:
         elif self.format == "csv":
             self._csv([value], columns)
         else:
-            self.console.print(render())
+            self.print(render())
 
     def line(self, value: Json, text: str | Text) -> None:
         """One of many that come one by one; seen at once."""
         if self.machine:
             self._stream.write(json.dumps(self._narrow(value), default=str) + "\n")
         else:
-            self.console.print(text if isinstance(text, Text) else cell(text))
+            self.print(text if isinstance(text, Text) else cell(text))
         self._stream.flush()
+
+    def print(self, what: RenderableType) -> None:
+        """For people; where no terminal is, without the blanks that fill a line up."""
+        if self.console.is_terminal:
+            self.console.print(what)
+            return
+        with self.console.capture() as captured:
+            self.console.print(what)
+        self._stream.write("\n".join(line.rstrip() for line in captured.get().split("\n")))
 
     def raw(self, text: str) -> None:
         """As it is, in every format: a header's value, a script."""

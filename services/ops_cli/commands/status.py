@@ -41,7 +41,7 @@ def _show(ctx: Context, checks: Sequence[Check]) -> None:
     if ctx.out.machine:
         ctx.out.show({"answer": headline(checks).plain, "verdict": verdict_of(checks), "checks": as_items(checks)}, str)
     else:
-        ctx.out.console.print(_page(ctx, checks))
+        ctx.out.print(_page(ctx, checks))
 
 
 def _page(ctx: Context, checks: Sequence[Check]) -> RenderableType:

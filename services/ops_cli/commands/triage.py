@@ -39,7 +39,7 @@ def triage(*, ctx: Ctx) -> int:
     if ctx.out.machine:
         ctx.out.show({"checks": as_items(checks)}, str)
     else:
-        ctx.out.console.print(page(checks, Text(f"Triage of {ctx.target.name} ({ctx.target.env})", "bold")))
+        ctx.out.print(page(checks, Text(f"Triage of {ctx.target.name} ({ctx.target.env})", "bold")))
     return exit_of(checks)
 
 
