@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
-import asyncpg
-
 from contracts import topics
 from contracts.upcasts import UPCASTS
 from services.deposit_watcher import api, handlers
@@ -21,6 +19,7 @@ from services.kernel.consumer import Inbox
 from services.kernel.health import Check
 from services.kernel.http import create_app
 from services.kernel.ids import new_id
+from services.kernel.pool import Pool
 from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, Secret, SharedKey, Var, is_key_32, load_or_exit
 from services.kernel.tokens import Tokens
@@ -59,9 +58,8 @@ def service(deadlines: Deadlines, reports: Reports, epoch: int) -> Service:
 
 async def arrival_keys(settings: Settings, verifier: Verifier, opened: AsyncExitStack) -> ArrivalKeys:
     """The keys of the partners' months; the database may be away at the start."""
-    pool = await opened.enter_async_context(
-        asyncpg.create_pool(settings.database_url.reveal(), min_size=0, max_size=1, timeout=5, command_timeout=5)
-    )
+    pool = Pool.of(settings, "vault", "vault")
+    opened.push_async_callback(pool.close)
     wrapping = Wrapping(settings.kek, settings.kek_previous)
     return ArrivalKeys(
         PostgresKeys(pool, ARRIVALS), wrapping, settings.tenant, verifier.partners, now=lambda: datetime.now(UTC)
@@ -76,7 +74,7 @@ async def build(settings: Settings, opened: AsyncExitStack) -> process.Running:
     reports = Reports(verifier, settings.tenant, time.time, keys.seal)
     runtime = Runtime(service(deadlines, reports, settings.epoch), settings)
     opened.push_async_callback(runtime.close)
-    deposits = api.Deposits(runtime.commands, runtime.engine("heads"), reports, new_id)
+    deposits = api.Deposits(runtime.commands, runtime.reading, reports, new_id)
     health = runtime.health()
     health.also("vault", Check(keys.prepared))
     app = create_app(settings, [api.routes(deposits, Tokens.from_settings(settings))], health)

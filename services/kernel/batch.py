@@ -243,7 +243,7 @@ class Batch:
         engine, stream_id, at, prev = self._engine, stream.stream_id, self._known.at, stream.hash
         data, event_id, kind = encode_event(event), engine.new_id(), event.type
         stream.version = version = stream.version + 1
-        stream.state = decider.evolve(stream.state, event)
+        before, stream.state = stream.state, decider.evolve(stream.state, event)
         stream.hash = chain_hash(prev, stream_id.bytes, version, event_id.bytes, kind, self._instant, meta_bytes, data)
         row = (stream_id, version, event_id, kind, engine.schema_versions[type(event)], stream.record_key)
         overlay.write.add("events", (*row, data, meta_bytes, at, prev, stream.hash))
@@ -251,7 +251,7 @@ class Batch:
         for effect in decider.plan(event):
             overlay.write.add("effects", _effect_row(effect, event_id, stream_id, decider.category, meta, at))
         if (beside := engine.also_of.get(type(event))) is not None:
-            beside(event, overlay.write)
+            beside(event, overlay.write, before)
 
 
 def _belonging(decider: Decider[Any, Any, Any], event: Any, meta: Meta, overlay: Overlay) -> tuple[Meta, bytes]:

@@ -131,10 +131,10 @@ PARTS: tuple[Part, ...] = (
 )  # fmt: skip
 
 
-def writer(chart: Chart) -> Callable[[Entry, Write], None]:
+def writer(chart: Chart) -> Callable[[Entry, Write, Any], None]:
     """What the engine does beside an entry's event: `also_of={EntryPosted: writer(chart)}`."""
 
-    def beside(entry: Entry, write: Write) -> None:
+    def beside(entry: Entry, write: Write, _before: Any = None) -> None:
         write.add(
             "entry",
             (entry.entry_id, entry.cause_id, entry.kind, entry.transfer_id, entry.caused_at, entry.posted_at),

@@ -9,10 +9,11 @@ from pydantic import Field
 
 from services.kernel import metrics
 from services.kernel.decider import Answer, Meta, Outcome, RequestKey, Unit
-from services.kernel.group_commit import GroupCommit, Overloaded
+from services.kernel.group_commit import GroupCommit
 from services.kernel.http import Reply
-from services.kernel.problem import Problem, internal_error, rejection, unavailable
+from services.kernel.problem import Problem, internal_error, rejection
 from services.kernel.rejected import Rejected
+from services.kernel.store import ContentRefused, InDoubt, Unavailable
 from services.kernel.strict_json import Body
 from services.kernel.value import value
 
@@ -39,11 +40,13 @@ def answering(made: Callable[[Outcome], Answer]) -> Callable[[Outcome], Answer]:
 
 
 async def commit(commands: GroupCommit, units: Sequence[Unit]) -> list[Outcome]:
-    """Submit through group commit and count what became of the request keys. Raises Problem 503 on a full queue."""
+    """Submit through group commit and count what became of the request keys. Raises Unavailable: Exhausted, InDoubt."""
     try:
         outcomes = await commands.submit(units)
-    except Overloaded:
-        raise unavailable("too many requests are waiting", retry_after_seconds=2) from None
+    except Unavailable as away:
+        failed = "finalize_error" if isinstance(away, InDoubt) else "reserve_error"
+        metrics.IDEMPOTENCY_EVENTS.labels(failed).inc(sum(unit.request_key is not None for unit in units))
+        raise
     for unit, outcome in zip(units, outcomes, strict=True):
         if unit.request_key is not None:
             _count(outcome)
@@ -56,6 +59,8 @@ def _count(outcome: Outcome) -> None:
         metrics.IDEMPOTENCY_REPLAYS.inc()
     elif outcome.refusal is not None and outcome.refusal.code == "IDEMPOTENCY_CONFLICT":
         metrics.IDEMPOTENCY_EVENTS.labels("conflict").inc()
+    elif isinstance(outcome.error, ContentRefused):
+        metrics.IDEMPOTENCY_EVENTS.labels("finalize_error").inc()
     elif outcome.answer is not None:
         metrics.IDEMPOTENCY_EVENTS.labels("reserved").inc()
 

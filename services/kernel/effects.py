@@ -35,6 +35,7 @@ class Worker:
         calls: Sequence[Call] = (),
         *,
         lease_seconds: int,
+        batch_max: int = BATCH_MAX,
         counted: Result = lambda name, result, count: None,
         ran: Callable[[str], None] = lambda result: None,
     ) -> None:
@@ -43,7 +44,9 @@ class Worker:
         self._actor = actor
         self._calls: Mapping[str, Call] = {call.name: call for call in calls}
         self._lease_seconds = lease_seconds
-        self._counted = counted
+        self._batch_max = batch_max
+        self._tell = counted
+        self._failed = False  # an item of this run
         self._ran = ran
         self._wake = asyncio.Event()
 
@@ -62,14 +65,24 @@ class Worker:
             except Unavailable:
                 self._ran("failed")
                 busy = 0
-            if busy >= BATCH_MAX:
+            if busy >= self._batch_max:
                 pace.hurry()
             if not busy:
                 await self._idle()
 
+    def _counted(self, name: str, result: str, count: int) -> None:
+        self._failed = self._failed or result == "failed"
+        self._tell(name, result, count)
+
     async def step(self, kind: str) -> int:
-        """One batch of that kind; how many were due."""
-        taken = await self._store.take_due(kind, BATCH_MAX, self._lease_seconds, self._engine.over)
+        """One run: a batch of that kind; how many were due."""
+        self._failed = False
+        worked = await self._work(kind)
+        self._ran("failed" if self._failed else "success")
+        return worked
+
+    async def _work(self, kind: str) -> int:
+        taken = await self._store.take_due(kind, self._batch_max, self._lease_seconds, self._engine.over)
         due = taken.due
         if taken.dropped:
             self._counted(kind, "dropped", taken.dropped)
@@ -80,7 +93,6 @@ class Worker:
         else:
             for name in sorted({each.name for each in due}):
                 await self._calling(name, [each for each in due if each.name == name])
-        self._ran("success")
         return len(due) + taken.dropped
 
     async def _wakes(self, due: Sequence[Due]) -> None:

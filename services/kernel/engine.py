@@ -17,6 +17,7 @@ from services.kernel.codec import EventCodec, StateCodec, schema_version
 from services.kernel.decider import Decider, Outcome, Unit
 from services.kernel.store import (
     Conflict,
+    InDoubt,
     Known,
     Store,
     StoredHead,
@@ -31,6 +32,7 @@ RETRY_SECONDS = 20  # a conflict runs again within this time; no count, since ea
 PAUSE_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)  # between attempts when the store is away
 
 Decide = Callable[[Unit], Outcome]
+Beside = Callable[[Any, Write, Any], None]  # an event, the write that it goes into, the state before it
 
 
 class Intake(Protocol):
@@ -85,7 +87,7 @@ class Engine:
         topic: str,
         new_id: Callable[[], UUID],
         *,
-        also_of: Mapping[type, Callable[[Any, Write], None]] | None = None,
+        also_of: Mapping[type, Beside] | None = None,
         committed: Callable[[Write], None] = lambda write: None,
         pause: Callable[[float], Any] = asyncio.sleep,
         measured: Callable[[int, float], None] = lambda asks, seconds: None,
@@ -123,7 +125,8 @@ class Engine:
                 if isinstance(trouble, Conflict) and len(attempts) > doubtful:
                     attempts.popitem()  # it was rolled back: nothing of it will be found
                 if time.monotonic() - started > RETRY_SECONDS:
-                    raise Unavailable(f"gave up after {RETRY_SECONDS} s: {trouble}") from trouble
+                    given_up = InDoubt if attempts else Unavailable
+                    raise given_up(f"gave up after {RETRY_SECONDS} s: {trouble}") from trouble
                 if isinstance(trouble, Unavailable):
                     await self._pause(PAUSE_SECONDS[min(number, len(PAUSE_SECONDS) - 1)])
                 continue

@@ -229,6 +229,11 @@ class PostgresStore:
         if connection is not None:
             connection.terminate()
 
+    @property
+    def busy(self) -> bool:
+        """A transaction or a statement is under way."""
+        return self._mutex.locked()
+
     async def fetch(self, sql: str, *values: Any) -> list[Any]:
         """One read or one small statement outside of a batch. Raises Unavailable."""
         async with self._mutex:
@@ -282,12 +287,16 @@ HALF_OPEN = {
 }
 
 
+STATEMENT_MS = 15_000  # many times what a batch of 500 takes; see DB_STATEMENT_TIMEOUT_SECONDS
+ANSWER_SECONDS = 5.0  # how long after its time-out a statement's error may be on its way
+
+
 def connector(dsn: str, schema: str, application_name: str, **more: str) -> Callable[[], Any]:
     """Opens a connection fit for the write path: bounded waits, generic plans, one schema; `more` settings win."""
     settings = {
         "search_path": schema,
         "application_name": application_name,
-        "statement_timeout": "30000",
+        "statement_timeout": str(STATEMENT_MS),
         "lock_timeout": "10000",
         "idle_in_transaction_session_timeout": "10000",
         "plan_cache_mode": "force_generic_plan",  # planning a write of ten parts costs more than running it
@@ -302,8 +311,9 @@ def connector(dsn: str, schema: str, application_name: str, **more: str) -> Call
     }
 
     async def connect() -> asyncpg.Connection[Any]:
+        patience = int(settings["statement_timeout"]) / 1_000 + ANSWER_SECONDS
         return await asyncpg.connect(
-            dsn, server_settings=settings, timeout=5, command_timeout=35, max_cached_statement_lifetime=0,
+            dsn, server_settings=settings, timeout=5, command_timeout=patience, max_cached_statement_lifetime=0,
             max_cacheable_statement_size=0, statement_cache_size=500,
         )  # fmt: skip
 

@@ -8,6 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+PATHS = ("/healthz", "/readyz", "/health/ready", "/api/health", "/v1/health")
+PROBES = frozenset({*PATHS, "/metrics", "/version"})  # answered however many requests are under way
+
 Probe = Callable[[], Awaitable[object]]  # raises, or gives False, when the dependency is down
 
 LIMIT_SECONDS = 1.0

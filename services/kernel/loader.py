@@ -13,8 +13,12 @@ Found = TypeVar("Found")
 class Loader(Generic[Key, Found]):
     """One query is in flight at a time. What is not found is not in the answer; one that fails, fails its askers."""
 
-    def __init__(self, query: Callable[[list[Key]], Awaitable[Mapping[Key, Found]]]) -> None:
+    def __init__(
+        self, query: Callable[[list[Key]], Awaitable[Mapping[Key, Found]]], wait_seconds: float | None = None
+    ) -> None:
+        """`wait_seconds`: how long the query before may hold up the next one, whose askers get TimeoutError then."""
         self._query = query
+        self._wait_seconds = wait_seconds
         self._waiting: set[Key] = set()
         self._next: asyncio.Task[Mapping[Key, Found]] | None = None
         self._turn = asyncio.Lock()
@@ -29,6 +33,15 @@ class Loader(Generic[Key, Found]):
         return {key: found[key] for key in wanted if key in found}
 
     async def _run(self) -> Mapping[Key, Found]:
-        async with self._turn:
+        try:
+            if self._turn.locked():
+                async with asyncio.timeout(self._wait_seconds):
+                    await self._turn.acquire()
+            else:
+                await self._turn.acquire()
+        finally:
             keys, self._waiting, self._next = list(self._waiting), set(), None
+        try:
             return await self._query(keys)
+        finally:
+            self._turn.release()

@@ -58,6 +58,12 @@ def unavailable(detail: str = "", retry_after_seconds: int = 1) -> Problem:
     return Problem(503, "temporarily-unavailable", detail, headers=(retry_after,))
 
 
+def pool_exhausted() -> Problem:
+    """Our database sessions are all busy, and were for as long as a request may wait."""
+    detail = "All database sessions of this service are busy. Nothing was done; send the same request again."
+    return Problem(503, "db-pool-exhausted", detail, headers=((b"retry-after", b"1"),))
+
+
 def internal_error() -> Problem:
     """Our own bug. The caller learns the trace id and nothing else."""
     return Problem(500, "internal-error", "An error on our side; it was recorded under the trace id.")

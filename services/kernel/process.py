@@ -18,6 +18,7 @@ import uvloop
 from starlette.types import ASGIApp
 
 from services.kernel import heap, telemetry, tracing
+from services.kernel.admission import Admission
 from services.kernel.corked import CorkedHttp
 from services.kernel.health import Health
 from services.kernel.settings import Kernel
@@ -26,7 +27,7 @@ from services.kernel.watchdog import Watchdog
 EXIT_CRASHED = 70
 KEEP_ALIVE_SECONDS = 65  # longer than the proxy in front keeps its own, so that it never sends into a closing one
 BACKLOG = 2_048
-CONNECTIONS_MAX = 2_000
+CONNECTIONS_MAX = 2_000  # of a port; HTTP_CONCURRENCY, always less, is for requests, so that a probe finds room
 CLOSE_SECONDS = 5
 GC_THRESHOLDS = (50_000, 20, 100)  # a batch of 500 makes 30,000 objects and no cycles: the default walks them 40 times
 _LOG = telemetry.logger("process")
@@ -142,7 +143,7 @@ def _started(running: Running, listening: Sequence[socket.socket], settings: Ker
     """Servers of their own, so that a flood of the public port takes no connection from the other one."""
     servers: dict[_Server, asyncio.Task[None]] = {}
     for app, at in zip((running.app, running.internal) if running.internal else (running.app,), listening, strict=True):
-        server = _Server(_config(app, settings))
+        server = _Server(_config(Admission(app, settings.http_concurrency), settings))
         servers[server] = asyncio.create_task(server.serve(sockets=[at]), name="http")
     return servers
 

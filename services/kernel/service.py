@@ -19,7 +19,7 @@ from services.kernel.bus import PACE_SECONDS, KafkaPublisher, KafkaSubscription
 from services.kernel.consumer import Consumer, Inbox
 from services.kernel.decider import Call, Decider
 from services.kernel.effects import Worker
-from services.kernel.engine import Engine
+from services.kernel.engine import Beside, Engine
 from services.kernel.event_store import PostgresStore, connector
 from services.kernel.following import Fatal, Following, Lane, ProjectionLane
 from services.kernel.group_commit import GroupCommit
@@ -28,6 +28,7 @@ from services.kernel.ids import new_id
 from services.kernel.operations import REGISTRY_LANE
 from services.kernel.outbox import PostgresOutbox
 from services.kernel.parts import Part
+from services.kernel.pool import Pool, PooledStore, session_limits
 from services.kernel.projector import Projection, Projector, Standing
 from services.kernel.relay import SEND_SECONDS_MAX, Relay
 from services.kernel.settings import Kernel
@@ -35,8 +36,11 @@ from services.kernel.store import Write
 from services.kernel.telemetry import logger
 
 GAUGE_SECONDS = 5.0
+RELAY_SESSION = {"idle_session_timeout": str(int((SEND_SECONDS_MAX + 5) * 1_000))}  # ends a leader that hangs
 EXIT_CRASH = 70  # EX_SOFTWARE: the supervisor starts the process again
 _LOG = logger("service")
+COMMANDS = "http"  # the lane of group commit
+PROBE_SECONDS = 1  # a probe and a scrape have a session of their own, and give up sooner than who asks them
 EFFECT_KIND, EFFECT_DUE = 2, 4  # columns of the part `effects`
 SOON = timedelta(seconds=1)  # what is due later is found by the worker's poll: a wake is no reason to look now
 Task = tuple[str, Callable[[], Coroutine[Any, Any, None]]]
@@ -53,8 +57,10 @@ class Service:
     inbox: Inbox | None = None
     projections: tuple[Projection, ...] = ()
     parts: tuple[Part, ...] = ()
-    also_of: Mapping[type, Callable[[Any, Write], None]] = field(default_factory=dict)
+    also_of: Mapping[type, Beside] = field(default_factory=dict)
     read_accounts: Callable[[Any, list[str]], Any] | None = None
+    worker: str | None = None  # of its calls, in worker_runs_total; None: the service's own name
+    committed: Callable[[Write], None] | None = None  # counts what became true, once
     pace_seconds: float = PACE_SECONDS  # between two fetches of a consumer: longer for a service that may be behind
 
 
@@ -68,9 +74,12 @@ class Runtime:
         self.publisher = KafkaPublisher(
             settings.kafka_bootstrap, f"/corridor/{service.name}", settings.partitions, settings.epoch
         )
-        self.relay = Relay(PostgresOutbox(self._connector("relay", idle=True)), self.publisher, self._published)
-        self.reads = self.store("reads")
-        self.commands = GroupCommit(self.engine("http"))
+        self.relay = Relay(PostgresOutbox(self._connector("relay", **RELAY_SESSION)), self.publisher, self._published)
+        self.pool = Pool.of(settings, service.schema, "reads", overflow=settings.db_pool_overflow)
+        self.reads = PooledStore(self.pool)
+        self.reading = self._engine(self.reads)  # heads and histories, for answers
+        self.probes = self.store("probes", statement_timeout=str(PROBE_SECONDS * 1_000))
+        self.commands = self._commands()
         self.workers = {
             kind: self._worker(kind, calls if kind == "call" else ())
             for kind in ("wake", "call")
@@ -79,15 +88,25 @@ class Runtime:
         self.subscriptions: list[KafkaSubscription] = []
         metrics.prepare_service(service.name)
 
-    def store(self, lane: str) -> PostgresStore:
-        """A lane's connection."""
-        return PostgresStore(self._connector(lane), self.service.parts, self.service.read_accounts)
+    def store(self, lane: str, **more: str) -> PostgresStore:
+        """A lane's connection; `more` are settings of its session, which win."""
+        return PostgresStore(self._connector(lane, **more), self.service.parts, self.service.read_accounts)
 
     def engine(self, lane: str) -> Engine:
         """An engine on a lane of its own."""
+        return self._engine(self.store(lane))
+
+    def _commands(self) -> GroupCommit:
+        settings = self.settings
+        engine = self.engine(COMMANDS)
+        lane = metrics.measure_lane(COMMANDS, 1, lambda: self.commands.busy, lambda: self.commands.waiting)
+        wait, units = settings.db_pool_timeout_seconds, settings.db_commands_waiting_max
+        return GroupCommit(engine, wait_seconds=wait, units_max=units, refused=lane.inc)
+
+    def _engine(self, store: PostgresStore) -> Engine:
         service = self.service
         return Engine(
-            self.store(lane),
+            store,
             service.deciders,
             service.topic,
             new_id,
@@ -101,16 +120,20 @@ class Runtime:
         """Opens a connection for a caller who keeps it: what is locked in it is free when it ends."""
         return self._connector(lane)
 
-    def _connector(self, lane: str, *, idle: bool = False) -> Callable[[], Any]:
-        more = {"idle_session_timeout": str(int((SEND_SECONDS_MAX + 5) * 1000))} if idle else {}
+    def _connector(self, lane: str, **more: str) -> Callable[[], Any]:
+        """The one place where a lane gets its session: connections.py adds them all up."""
+        metrics.POOL_SIZE.labels(lane).set(1)
         name = f"corridor {self.service.name} {lane}"
-        return connector(self.settings.database_url.reveal(), self.service.schema, name, **more)
+        limits = session_limits(self.settings) | more
+        return connector(self.settings.database_url.reveal(), self.service.schema, name, **limits)
 
     def _committed(self, write: Write) -> None:
         events = write.rows.get("events")
         if events:
             metrics.EVENTS_WRITTEN.labels(self.service.name).inc(len(events))
             self.relay.wake()
+        if self.service.committed is not None:
+            self.service.committed(write)
         soon = datetime.now(UTC) + SOON
         for kind in {row[EFFECT_KIND] for row in write.rows.get("effects", ()) if row[EFFECT_DUE] <= soon}:
             self.workers[kind].wake()
@@ -122,9 +145,17 @@ class Runtime:
         def counted(name: str, result: str, count: int) -> None:
             metrics.SIDE_EFFECTS.labels(name, result).inc(count)
 
-        engine = self.engine(f"worker-{kind}")
-        lease = self.settings.effect_lease_seconds
-        return Worker(engine.store, engine, self.actor, calls, lease_seconds=lease, counted=counted)
+        def ran(result: str) -> None:
+            metrics.WORKER_RUNS.labels(worker, result).inc()
+
+        engine, settings = self.engine(f"worker-{kind}"), self.settings
+        worker = f"{self.service.name}-wakes" if kind == "wake" else self.service.worker or self.service.name
+        metrics.prepare_worker(worker)
+        return Worker(
+            engine.store, engine, self.actor, calls,
+            lease_seconds=settings.effect_lease_seconds, batch_max=settings.worker_concurrency, counted=counted,
+            ran=ran,
+        )  # fmt: skip
 
     def tasks(self) -> list[Task]:
         """Everything that runs beside HTTP; a task that ends takes the process down."""
@@ -189,7 +220,8 @@ class Runtime:
                 _LOG.warning("not_measured", error=f"{type(error).__name__}: {error}")
 
     async def _measure(self) -> None:
-        count, age, parked = (await self.reads.fetch(BACKLOG))[0]
+        await self.pool.trim()
+        count, age, parked = (await self.probes.fetch(BACKLOG))[0]
         metrics.OUTBOX_BACKLOG.set(count)
         metrics.OUTBOX_OLDEST_SECONDS.set(age)
         metrics.PARKED_STREAMS.set(parked)
@@ -203,10 +235,10 @@ class Runtime:
         return Health(database=self._database, migrations=self._migrated, others=consumers)
 
     async def _database(self) -> object:
-        return await self.reads.fetch("SELECT 1")
+        return await self.probes.fetch("SELECT 1")
 
     async def _migrated(self) -> bool:
-        rows = await self.reads.fetch("SELECT version_num FROM public.alembic_version")
+        rows = await self.probes.fetch("SELECT version_num FROM public.alembic_version")
         return [row[0] for row in rows] == [SCHEMA_HEAD]
 
     async def _consuming(self) -> bool:

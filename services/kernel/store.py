@@ -31,6 +31,14 @@ class Unavailable(Exception):
     """The store cannot be reached or is overloaded; the fate of a write in flight is unknown."""
 
 
+class Exhausted(Unavailable):
+    """All sessions of a lane were busy for as long as may be waited: nothing was sent to the store."""
+
+
+class InDoubt(Unavailable):
+    """A decided write was given up: it may have happened. The same request key, or claim, finds out."""
+
+
 class ContentRefused(Exception):
     """The store refuses something in this batch for its content: halve down to the culprit."""
 

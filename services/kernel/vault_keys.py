@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 from uuid import UUID
-
-import asyncpg
 
 from services.kernel.vault import KeyName, StoredKey
 
@@ -30,10 +29,20 @@ UPDATE vault.<table> SET wrapped = NULL, destroyed_at = now()
 WHERE tenant = $1 AND subject = $2 AND destroyed_at IS NULL"""
 
 
+class Sessions(Protocol):
+    """A pool of sessions: pool.Pool, or asyncpg's own."""
+
+    async def fetch(self, sql: str, /, *values: Any) -> Sequence[Any]:
+        """The rows."""
+
+    async def execute(self, sql: str, /, *values: Any) -> str:
+        """The statement, done."""
+
+
 class PostgresKeys:
     """Keys in PostgreSQL, each call a transaction of its own."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], table: str = PERSONS) -> None:
+    def __init__(self, pool: Sessions, table: str = PERSONS) -> None:
         """`pool`: a role that may read the table; who makes keys may insert, who destroys them update."""
         self._pool = pool
         statements = (_NEWEST, _CREATE, _FIND, _DESTROY)

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import aiohttp
-import asyncpg
 
 from contracts import topics
 from contracts.upcasts import UPCASTS
@@ -20,6 +19,7 @@ from services.kernel.decider import Call
 from services.kernel.health import Check
 from services.kernel.http import create_app
 from services.kernel.ids import new_id
+from services.kernel.pool import Pool
 from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, Secret, SharedKey, Var, is_key_32, load_or_exit
 from services.kernel.tokens import Tokens
@@ -97,9 +97,8 @@ def main() -> None:
     deadlines = deadlines_of(settings)
 
     async def build(opened: AsyncExitStack) -> process.Running:
-        pool = await opened.enter_async_context(
-            asyncpg.create_pool(settings.database_url.reveal(), min_size=0, max_size=2, timeout=5, command_timeout=5)
-        )
+        pool = Pool.of(settings, "vault", "vault")
+        opened.push_async_callback(pool.close)
         vault = Vault(PostgresKeys(pool), kek=settings.kek, kek_previous=settings.kek_previous, digest_key=settings.kek)
         connections = aiohttp.TCPConnector(limit=CONNECTIONS_MAX)
         session = await opened.enter_async_context(aiohttp.ClientSession(connector=connections))
@@ -119,7 +118,7 @@ def main() -> None:
             verifier.partners, now=lambda: datetime.now(UTC),
         )  # fmt: skip
         callbacks = api.Callbacks(
-            runtime.commands, runtime.engine("heads"), verifier, callback_command,
+            runtime.commands, runtime.reading, verifier, callback_command,
             settings.tenant, time.time, new_id, keys.seal,
         )  # fmt: skip
         health = runtime.health()

@@ -52,7 +52,7 @@ def main() -> None:
         opened.push_async_callback(runtime.close)
         known = corridors.load(Path(settings.corridors_file))
         feed = RateFeed(await opened.enter_async_context(aiohttp.ClientSession()), settings.rates_url)
-        quotes = api.Quotes(runtime.commands, runtime.engine("reads"), known, feed, lambda: datetime.now(UTC))
+        quotes = api.Quotes(runtime.commands, runtime.reading, known, feed, lambda: datetime.now(UTC))
         health = runtime.health()
         routes = [
             api.routes(quotes, known, Tokens.from_settings(settings)),

@@ -66,7 +66,7 @@ def main() -> None:
         token = ServiceToken(ServiceTokens.from_settings(settings), settings.service, settings.tenant)
         quotes = OwnedQuotes(runtime.reads, Owner(quote, "/internal/quotes/terms", token))
         people = OwnedPeople(runtime.reads, Owner(core, "/internal/profiles", token))
-        transfers = api.Transfers(runtime.commands, runtime.engine("heads"), quotes, people)
+        transfers = api.Transfers(runtime.commands, runtime.reading, quotes, people)
         health = runtime.health()
         app = create_app(settings, [api.routes(transfers, tokens)], health)
         return process.Running(app=app, tasks=dict(runtime.tasks()), health=health)

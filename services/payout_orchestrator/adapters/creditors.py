@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import asyncpg
 
 from services.kernel.sealed import Sealed
+from services.kernel.store import Unavailable
 from services.kernel.vault import CannotOpen as Unreadable
 from services.kernel.vault import Erased, Vault
 from services.payout_orchestrator.ports import CannotOpen
@@ -23,7 +24,7 @@ class VaultOpener:
         """All at once; one by one only when somebody among them was erased."""
         try:
             return await self._all(sealed)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, Unavailable) as error:
             raise CannotOpen(type(error).__name__) from error
 
     async def _all(self, sealed: list[tuple[Sealed, str]]) -> Sequence[str | None]:
