@@ -94,6 +94,10 @@ class Operations:
         """Whether a process of the service runs that follows the registry."""
         return bool(await self.connection.fetchval(FOLLOWERS, f"corridor {service} {REGISTRY_LANE}"))
 
+    async def is_taken_over(self, consumer: str) -> bool:
+        """Whether a member has read its positions, which is how it begins."""
+        return bool(await self.connection.fetchval(TAKEN_OVER, consumer))
+
     async def copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Rows that are not there yet."""
         await self.connection.copy_records_to_table(table, columns=columns, records=rows)

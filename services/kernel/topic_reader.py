@@ -50,12 +50,20 @@ class TopicReader:
 
     async def to(self, ends: Positions) -> AsyncIterator[list[Any]]:
         """Records up to `ends`, in the order of each partition, in lists of up to 5,000. Raises Unavailable."""
+        self._client.resume(*self._partitions)
+        try:
+            async for records in self._to(ends):
+                yield records
+        finally:
+            self._client.pause(*self._partitions)
+
+    async def _to(self, ends: Positions) -> AsyncIterator[list[Any]]:
         silent = 0
         while wanted := [at for at, offset in self.at.items() if offset < ends.get(at, 0)]:
             polled = await self._poll(wanted)
             before = dict(self.at)
             records = self._taken(polled, ends)
-            await self._passed(wanted)
+            await self._passed(wanted, ends)
             silent = 0 if self.at != before else silent + 1
             if silent > SILENT_POLLS_MAX:
                 raise Unavailable(f"nothing comes of {self.topic}, whose end is not reached: {self.at}")
@@ -90,10 +98,12 @@ class TopicReader:
             taken.extend(mine)
         return taken
 
-    async def _passed(self, wanted: list[Partition]) -> None:
+    async def _passed(self, wanted: list[Partition], ends: Positions) -> None:
         """The client goes by itself over what is no record: a marker, or what was compacted away."""
         for at in wanted:
             self.at[at] = max(self.at[at], await self._client.position(TopicPartition(*at)))
+            if self.at[at] >= ends[at]:
+                self._client.pause(TopicPartition(*at))  # or it asks on and on for what is not there yet
 
 
 @asynccontextmanager
@@ -126,6 +136,7 @@ async def _reader(client: AIOKafkaConsumer, topic: str) -> TopicReader:
     numbers = client.partitions_for_topic(topic) or set()
     partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
     client.assign(partitions)
+    client.pause(*partitions)
     reader = TopicReader(client, topic, partitions)
     await reader.begin()
     return reader

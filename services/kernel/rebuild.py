@@ -1,0 +1,336 @@
+"""A read table made anew beside the live one while everything runs, then shown in its place.
+
+Fold the topic to where the live version stands and compare the two there; fold on to the end; hand over to the
+processes of the service, which keep the new version up to date; swap once it is not behind what is shown. Whatever ends
+this before the swap leaves the live version as it was, and the next run begins anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from services.kernel.fold import TopicFold
+from services.kernel.operations import NoProjection, Operations, operating
+from services.kernel.projector import Projection, digest_of
+from services.kernel.store import Partition
+from services.kernel.topic_reader import Positions, TopicReader, reading
+
+NEAR_RECORDS = 2_000  # behind the end: what comes meanwhile is less than a poll or two of the processes that take over
+ROUNDS_MAX = 20  # towards an end that moves
+CATCH_UP_SECONDS = 120.0
+LOOK_SECONDS = 0.1
+REPORT_SECONDS = 0.25
+SHOWN = "shown_before"
+EXAMPLES = 5
+COMPARED = """
+    SELECT count(*) FILTER (WHERE b.{key} IS NULL), count(*) FILTER (WHERE a.{key} IS NULL),
+           count(*) FILTER (WHERE a.{key} = b.{key}),
+           (array_agg(coalesce(a.{key}, b.{key}) ORDER BY coalesce(a.{key}, b.{key})))[1:{examples}]
+    FROM {before} a FULL JOIN {after} b ON a.{key} = b.{key}
+    WHERE ({a_columns}) IS DISTINCT FROM ({b_columns})"""
+
+
+class TopicShortened(Exception):
+    """The topic does not begin with its first record: what it lacks cannot be folded."""
+
+
+class Unappliable(Exception):
+    """Records of the topic cannot be applied. With how many, and why the first of them."""
+
+    def __init__(self, count: int, first: str) -> None:
+        super().__init__(f"{count} records cannot be applied; the first: {first}")
+        self.count = count
+        self.first = first
+
+
+class NobodyFollows(Exception):
+    """The new version is behind what is shown, and no process of the service brings it further."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Which read table, and where everything is."""
+
+    dsn: str = field(repr=False)
+    bootstrap: str
+    service: str
+    schema: str
+    projection: Projection
+    writer_schema: str  # where the events of its topic are stored
+    epoch: int = 1
+
+    def consumer(self, version: int) -> str:
+        """Under which the positions of a version are kept."""
+        return self.projection.consumer(self.service, version)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far it is. `total` is what is known of it now."""
+
+    phase: str
+    done: int
+    total: int
+    per_second: float = 0.0
+
+    @property
+    def remaining_seconds(self) -> float | None:
+        """At the present rate; None when nobody can say."""
+        return (self.total - self.done) / self.per_second if self.per_second > 0 else None
+
+
+Reports = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Two tables at the same position: rows that only one has, rows that differ, and some of their keys."""
+
+    missing: int  # only in the first
+    added: int  # only in the second
+    changed: int
+    examples: tuple[str, ...]
+    digests: tuple[str, str]
+
+    @property
+    def is_none(self) -> bool:
+        """They are the same."""
+        return not (self.missing or self.added or self.changed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuilt:
+    """What was done. `difference` is that of the old version to the new one, at one position."""
+
+    projection: str
+    version: int
+    previous: int
+    records: int
+    results: Mapping[str, int]
+    seconds: float
+    followed: bool
+    difference: Difference | None = None
+
+
+class Clock:
+    """Tells how fast it goes, not more often than somebody can read."""
+
+    def __init__(self, reports: Reports, phase: str, total: int) -> None:
+        self._reports = reports
+        self._phase = phase
+        self._total = total
+        self._began = time.monotonic()
+        self._said = 0.0
+
+    def tell(self, done: int, *, last: bool = False) -> None:
+        """Report, when it is time."""
+        now = time.monotonic()
+        if last or now - self._said >= REPORT_SECONDS:
+            self._said = now
+            rate = done / max(now - self._began, 1e-6)
+            self._reports(Progress(phase=self._phase, done=done, total=max(done, self._total), per_second=rate))
+
+
+async def rebuild(target: Target, reports: Reports, *, accept_parked: bool = False) -> Rebuilt:
+    """Make the next version and show it. Raises Busy, NoProjection, TopicShortened, Unappliable, TooManyParked,
+    NobodyFollows, TimeoutError, TopicMissing, Unavailable: what is shown is then what was shown before."""
+    began, name = time.monotonic(), target.projection.name
+    async with (
+        operating(target.dsn, target.schema) as operations,
+        reading(target.bootstrap, target.projection.topic) as reader,
+    ):
+        await operations.exclusively(name)
+        _from_the_first(reader)
+        live = await operations.live(name)
+        version = await operations.begin(target.service, name)
+        fold = TopicFold(operations, target.projection, target.consumer(version), target.projection.table(version))
+        try:
+            difference = await _fold(target, operations, reader, fold, live, reports)
+            _judge(fold, accept_parked=accept_parked)
+            await _hand_over(target, operations, fold, version, reader.at)
+            followed = await _show(target, operations, reader, version, reports)
+        except BaseException:
+            await fold.rows.close()
+            await _give_up(operations, name, version)
+            raise
+    return Rebuilt(
+        projection=name, version=version, previous=live, records=fold.records, results=fold.results,
+        seconds=time.monotonic() - began, followed=followed, difference=difference,
+    )  # fmt: skip
+
+
+async def show(target: Target, version: int, reports: Reports) -> Rebuilt:
+    """Go back to a version that is kept: brought up to date by the service's processes, then shown. Raises as above."""
+    began, name = time.monotonic(), target.projection.name
+    async with (
+        operating(target.dsn, target.schema) as operations,
+        reading(target.bootstrap, target.projection.topic) as reader,
+    ):
+        await operations.exclusively(name)
+        live = await operations.live(name)
+        kept = {
+            row["version"]: row["status"] for row in await operations.versions() if row["name"] == name and row["kept"]
+        }
+        if kept.get(version) != "retired":
+            others = ", ".join(str(each) for each, status in kept.items() if status == "retired") or "none"
+            raise NoProjection(
+                f"version {version} of {name} is not kept beside the live one, {live}; there is: {others}"
+            )
+        await operations.mark(name, version, "catching_up", {})
+        try:
+            followed = await _show(target, operations, reader, version, reports)
+        except BaseException:
+            await _give_up(operations, name, version)
+            raise
+    return Rebuilt(
+        projection=name, version=version, previous=live, records=0, results={},
+        seconds=time.monotonic() - began, followed=followed,
+    )  # fmt: skip
+
+
+PARKED_ERROR = 7  # column of the part `parked`
+
+
+def _judge(fold: TopicFold, *, accept_parked: bool) -> None:
+    if fold.parked and not accept_parked:
+        raise Unappliable(len(fold.parked), fold.parked[0][PARKED_ERROR])
+
+
+def _from_the_first(reader: TopicReader) -> None:
+    if begins := {at: offset for at, offset in reader.at.items() if offset}:
+        raise TopicShortened(f"{reader.topic} begins at {begins}: what was before is not on the topic any more")
+
+
+async def _give_up(operations: Operations, name: str, version: int) -> None:
+    """The next run would do the same; until then nobody keeps the half of a table up to date."""
+    with suppress(Exception):
+        await operations.mark(name, version, "retired", {"given_up": True})
+
+
+async def _fold(
+    target: Target, operations: Operations, reader: TopicReader, fold: TopicFold, live: int, reports: Reports
+) -> Difference:
+    gc.freeze()
+    gc.disable()  # events and rows have no cycles, and what is kept is looked at again and again
+    try:
+        await operations.connection.execute("SET synchronous_commit = off")  # the hand-over is the first that counts
+        stands = await operations.positions(target.consumer(live), target.epoch)
+        await advance(reader, fold, stands, reports)
+        difference = await _compared(target, operations, reader, fold, live, reports)
+        for _ in range(ROUNDS_MAX):
+            ends = await reader.ends()
+            behind = sum(ends[at] - offset for at, offset in reader.at.items())
+            await advance(reader, fold, ends, reports)
+            if behind < NEAR_RECORDS:
+                break
+        await fold.rows.flush()
+        await operations.connection.execute("SET synchronous_commit = on")
+    finally:
+        gc.enable()
+        gc.unfreeze()
+    return difference
+
+
+async def advance(reader: TopicReader, fold: TopicFold, ends: Positions, reports: Reports) -> None:
+    """Fold up to `ends`."""
+    total = fold.records + sum(max(0, ends.get(at, 0) - offset) for at, offset in reader.at.items())
+    clock = Clock(reports, "fold", total)
+    async for records in reader.to(ends):
+        await fold.take(records)
+        clock.tell(fold.records)
+    clock.tell(fold.records, last=True)
+
+
+async def _compared(
+    target: Target, operations: Operations, reader: TopicReader, fold: TopicFold, live: int, reports: Reports
+) -> Difference:
+    """The old version and the new one, both at the position where the old one stands now."""
+    reports(Progress(phase="compare", done=0, total=1))
+    await fold.rows.flush()
+    stands = await copy_shown(target, operations, live)
+    await advance(reader, fold, stands, reports)
+    await fold.rows.flush()
+    found = await compared(operations, target.projection, SHOWN, fold.rows.table)
+    reports(Progress(phase="compare", done=1, total=1))
+    return found
+
+
+async def copy_shown(target: Target, operations: Operations, live: int) -> dict[Partition, int]:
+    """Copy the live version's rows into SHOWN, of this session; the position at which they were so."""
+    columns = ", ".join(name for name, _ in target.projection.columns())
+    table = target.projection.table(live)
+    async with operations.connection.transaction(isolation="repeatable_read"):
+        stands = await operations.positions(target.consumer(live), target.epoch)
+        await operations.connection.execute(f"CREATE TEMP TABLE {SHOWN} AS SELECT {columns} FROM {table}")  # noqa: S608 - ours
+    return stands
+
+
+async def compared(operations: Operations, projection: Projection, before: str, after: str) -> Difference:
+    """Two tables of a projection, row by row; with their digests, for a person."""
+    key, names = projection.key_column, [name for name, _ in projection.columns()]
+    columns = {f"{side}_columns": ", ".join(f"{side}.{name}" for name in names) for side in "ab"}
+    row = await operations.connection.fetchrow(
+        COMPARED.format(key=key, before=before, after=after, examples=EXAMPLES, **columns)
+    )
+    assert row is not None
+    missing, added, changed, examples = row
+    digest = str(await operations.connection.fetchval(digest_of(projection, after)))
+    if missing or added or changed:
+        other = str(await operations.connection.fetchval(digest_of(projection, before)))
+    else:
+        other = digest
+    return Difference(
+        missing=missing, added=added, changed=changed, examples=tuple(str(each) for each in examples or ()),
+        digests=(other, digest),
+    )  # fmt: skip
+
+
+async def _hand_over(target: Target, operations: Operations, fold: TopicFold, version: int, at: Positions) -> None:
+    """From here on the processes of the service go on from this position, with the cursors of all streams behind it."""
+    consumer, topic = target.consumer(version), target.projection.topic
+    async with operations.connection.transaction():
+        await fold.cursors.hand_over(consumer, topic)
+        if fold.parked:
+            await operations.copy("parked_event", PARKED_COLUMNS, fold.parked)
+        rows = [(consumer, topic, target.epoch, number, end, end, end) for (_, number), end in sorted(at.items())]
+        await operations.copy("consumer_offset", OFFSET_COLUMNS, rows)
+        await operations.mark(target.projection.name, version, "catching_up", {"records": fold.records})
+
+
+PARKED_COLUMNS = (
+    "consumer", "topic", "partition", "offset", "stream_id", "version", "event_type", "error", "fingerprint", "key",
+    "headers", "value",
+)  # fmt: skip
+OFFSET_COLUMNS = ("consumer", "topic", "epoch", "partition", "next_offset", "checkpoint", "taken")
+
+
+async def _show(target: Target, operations: Operations, reader: TopicReader, version: int, reports: Reports) -> bool:
+    """Swap as soon as it is not behind; whether a process of the service has taken it over."""
+    name, deadline, taken_over = target.projection.name, time.monotonic() + CATCH_UP_SECONDS, False
+    while True:
+        followed = await operations.is_followed(target.service)
+        taken_over = taken_over or (followed and await operations.is_taken_over(target.consumer(version)))
+        if (taken_over or not followed) and await operations.swap(target.service, name, version):
+            reports(Progress(phase="swap", done=1, total=1))
+            return taken_over
+        if time.monotonic() > deadline:
+            raise (
+                TimeoutError(f"version {version} of {name} was not brought up to date in {CATCH_UP_SECONDS:.0f} s")
+                if followed
+                else NobodyFollows(f"version {version} of {name} is behind, and no process of {target.service} runs")
+            )
+        await _tell_lag(target, operations, reader, version, reports)
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _tell_lag(
+    target: Target, operations: Operations, reader: TopicReader, version: int, reports: Reports
+) -> None:
+    ends, stands = await reader.ends(), await operations.positions(target.consumer(version), target.epoch)
+    total = sum(ends.values())
+    reports(Progress(phase="catch up", done=min(total, sum(stands.values())), total=total))
