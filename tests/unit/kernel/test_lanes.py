@@ -91,7 +91,7 @@ async def test_what_a_worker_takes_is_leased_for_as_long_as_is_configured(
 async def test_what_only_measures_survives_what_it_measures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "GAUGE_SECONDS", 0.001)
     made, lagging = runtime(), Lagging()
-    made.reads = Reads((7, 1.5, 2))  # type: ignore[assignment]
+    made.probes = Reads((7, 1.5, 2))  # type: ignore[assignment]
     made.subscriptions = [lagging]  # type: ignore[list-item]
     measuring = asyncio.create_task(made._gauge())
     await until(lambda: _is(lagging.asked >= 3 or measuring.done()))
