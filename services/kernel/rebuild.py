@@ -145,7 +145,7 @@ async def rebuild(target: Target, reports: Reports, *, accept_parked: bool = Fal
         reading(target.bootstrap, target.projection.topic) as reader,
     ):
         await operations.exclusively(name)
-        _from_the_first(reader)
+        from_the_first(reader)
         live = await operations.live(name)
         version = await operations.begin(target.service, name)
         fold = TopicFold(operations, target.projection, target.consumer(version), target.projection.table(version))
@@ -201,7 +201,8 @@ def _judge(fold: TopicFold, *, accept_parked: bool) -> None:
         raise Unappliable(len(fold.parked), fold.parked[0][PARKED_ERROR])
 
 
-def _from_the_first(reader: TopicReader) -> None:
+def from_the_first(reader: TopicReader) -> None:
+    """Raises TopicShortened."""
     if begins := {at: offset for at, offset in reader.at.items() if offset}:
         raise TopicShortened(f"{reader.topic} begins at {begins}: what was before is not on the topic any more")
 
