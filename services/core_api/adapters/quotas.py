@@ -97,7 +97,7 @@ def address(scope: Scope, proxies: int) -> str:
     text = (scope.get("client") or ("",))[0]
     if proxies:
         said = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
-        hops = [hop.strip() for hop in ",".join(said).split(",")]
+        hops = [hop.strip() for hop in ",".join(said).split(",") if hop.strip()]
         text = hops[-proxies] if len(hops) >= proxies else text
     try:
         found = ip_address(text)

@@ -18,7 +18,7 @@ from services.kernel.tokens import Tokens, require
 PRINCIPAL_CHARS_MAX = 128
 QUERY = (
     Parameter("key", "the Idempotency-Key as it was sent, without quotes", required=True),
-    Parameter("principal", "whose: a user id, or `signup:` with the digest of a login"),
+    Parameter("principal", "whose: a user id, or `signup:` and the first 32 digits of a login's digest"),
 )
 
 

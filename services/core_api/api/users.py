@@ -30,6 +30,7 @@ from services.kernel.vault import Erased, Vault
 
 PASSWORD_CHARS_MIN = 8  # NIST SP 800-63B; checked where users are made
 PASSWORD_CHARS_MAX = 256
+DIGEST_CHARS = 32  # 128 bits of a login's digest tell two logins apart
 
 
 class SignUpRequest(Body):
@@ -80,7 +81,8 @@ class Users:
         """
         digest = self._vault.digest(tenant, normal(wish.login))
         subject = user_id(tenant, digest)
-        request_key = RequestKey(tenant, f"signup:{digest}", key, self._vault.digest(tenant, _signed(body)))
+        principal = f"signup:{digest[:DIGEST_CHARS]}"
+        request_key = RequestKey(tenant, principal, key, self._vault.digest(tenant, _signed(body)))
         asked = meta(Principal(subject, tenant, frozenset()))
         hashed = await self._passwords.hash(wish.password)
         asks: tuple[Ask, ...] = ()
