@@ -6,6 +6,7 @@ Runs before anything is installed, so: standard library only. Does nothing while
 import hashlib
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ PYTHON = VENV / "bin" / "python"
 LOCKS = (ROOT / "requirements.txt", ROOT / "requirements-dev.txt")
 LOCKED = (str(LOCKS[1]), "--require-hashes")  # development includes all that the services run on
 STAMP = VENV / "locked.sha256"
+OPS_CLI = VENV / "bin" / "ops-cli"  # found by its name once .venv/bin is on the PATH
 OLDEST = (3, 11)
 TOOLS = ROOT / ".cache" / "uv"
 TOOL_PYTHON = TOOLS / "bin" / "python"
@@ -44,6 +46,7 @@ def main() -> None:
         raise SystemExit(f"Corridor needs Python 3.11 or later; this is {sys.version.split()[0]}. Try: make PYTHON=...")
     wanted = fingerprint()
     if PYTHON.exists() and STAMP.exists() and STAMP.read_text() == wanted:
+        write_launcher()
         return
     try:
         make_tools()
@@ -51,8 +54,17 @@ def main() -> None:
     except subprocess.CalledProcessError:
         say("uv could not; trying pip, which is slower")
         install_by_pip()
+    write_launcher()
     STAMP.write_text(wanted)
-    say("done")
+    say(f'done; for the command `ops-cli` by its name: export PATH="{VENV / "bin"}:$PATH"')
+
+
+def write_launcher() -> None:
+    """The command `ops-cli`: nothing is installed from this checkout, so no package brings it."""
+    content = f'#!/bin/sh\nexec {shlex.quote(str(ROOT / "ops-cli"))} "$@"\n'
+    if not OPS_CLI.exists() or OPS_CLI.read_text() != content:
+        OPS_CLI.write_text(content)
+        OPS_CLI.chmod(0o755)
 
 
 def fingerprint() -> str:

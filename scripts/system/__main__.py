@@ -174,6 +174,10 @@ def _show(home: Home) -> None:
         table.add_row(each["name"], str(each["pid"]), str(restarts), each["probe_url"])
     console.print(table)
     console.print(f"API     {facts.get('base_url')}\nKafka   {facts.get('kafka_bootstrap')}", highlight=False)
+    path = f"{ROOT / '.venv' / 'bin'}:$PATH"
+    console.print(
+        f'ops-cli ./ops-cli status; by its name alone after: export PATH="{path}"', highlight=False, soft_wrap=True
+    )
     console.print(f"tokens, webhook keys, database of the on-call: {home.facts}", highlight=False, soft_wrap=True)
 
 

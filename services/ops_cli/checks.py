@@ -45,6 +45,8 @@ def _ask(name: str, ask: Ask) -> Sequence[Check]:
     try:
         found = ask()
     except OpsError as error:
+        if error.code == Exit.NOT_FOUND:
+            return [Check(name, "unknown", "this system does not tell")]
         verdict: Verdict = "bad" if error.code in {Exit.UNAVAILABLE, Exit.TIMED_OUT, Exit.FAILED} else "unknown"
         return [Check(name, verdict, error.message, error.hint)]
     return [found] if isinstance(found, Check) else found

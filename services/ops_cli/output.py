@@ -27,6 +27,7 @@ from services.ops_cli.tables import Column, cell, pairs, plain, table
 Format = Literal["table", "json", "jsonl", "csv"]
 PLAIN_COLUMNS = 4_000  # the width of what no terminal reads: nothing is cut or wrapped
 SUFFIXES: Mapping[str, Format] = {".csv": "csv", ".json": "json", ".jsonl": "jsonl"}
+ONLY_VERBOSE = frozenset({"type"})  # facts of an error that a person needs rarely
 Json = Mapping[str, Any]
 
 
@@ -168,6 +169,8 @@ class Output:
         if error.detail:
             self.err.print(Text("  " + _clean(error.detail)))
         for name, value in error.facts.items():
+            if name in ONLY_VERBOSE and not self.wishes.verbose:
+                continue
             self.err.print(Text.assemble((f"  {name:<6} ", "dim"), _clean(str(value))))
         if error.hint:
             self.err.print(Text.assemble(("  hint   ", "cyan"), _clean(error.hint)))

@@ -15,6 +15,7 @@ GOOD, WAITING, BAD = "green", "yellow", "red"
 _GOOD = ("COMPLETED", "CONFIRMED", "OK", "LIVE", "MATCHED", "ACCEPTED", "APPROVED", "RESOLVED")
 _BAD = ("FAILED", "REFUSED", "REJECTED", "RETURNED", "MISMATCH", "UNMATCHED", "REVIEW", "PARKED", "EXPIRED", "UNKNOWN")
 GAP = 2  # blanks between columns
+WORD = 24  # what folds gets no narrower
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Column:
     right: bool = False
     drop: int = 0
     style: Callable[[str], str] | None = None
+    fold: bool = False  # it may go on in the next line; no other may: an amount that is cut is another amount
 
     def cell(self, item: Mapping[str, Any]) -> Text:
         """Its text for `item`."""
@@ -59,16 +61,20 @@ def state(title: str = "state", value: str = "state") -> Column:
 
 def table(items: Sequence[Mapping[str, Any]], columns: Sequence[Column], console: Console) -> RenderableType:
     """For a terminal, with a line below the head. What does not fit is named below it."""
-    kept, dropped = _fitting(items, columns, console)
-    rich = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    kept, dropped, widths = _fitting(items, columns, console)
+    rich = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False, padding=(0, 1, 0, 0))
     for column in kept:
-        rich.add_column(column.title, justify="right" if column.right else "left", no_wrap=column.drop == 0)
+        width = widths[column.title]
+        rich.add_column(
+            column.title, justify="right" if column.right else "left", overflow="fold",
+            min_width=min(width, WORD) if column.fold else width,
+        )  # fmt: skip
     for item in items:
         rich.add_row(*(column.cell(item) for column in kept))
     if not dropped:
         return rich
     names = ", ".join(column.title for column in dropped)
-    return Group(rich, Text(f"not shown for want of width: {names} (-o json has everything)", style="dim"))
+    return Group(rich, Text(f"too narrow for: {names} (-o json has everything)", style="dim"))
 
 
 def plain(items: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> RenderableType:
@@ -88,8 +94,8 @@ def plain(items: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> Rend
 
 def _fitting(
     items: Sequence[Mapping[str, Any]], columns: Sequence[Column], console: Console
-) -> tuple[list[Column], list[Column]]:
-    """(the columns that fit, those that do not)."""
+) -> tuple[list[Column], list[Column], dict[str, int]]:
+    """(the columns that fit, those that do not, the width of each)."""
     widths = {
         column.title: max([len(column.title), *(column.cell(item).cell_len for item in items)]) for column in columns
     }
@@ -101,7 +107,7 @@ def _fitting(
         first = max(droppable, key=lambda each: each.drop)
         kept.remove(first)
         dropped.append(first)
-    return kept, dropped
+    return kept, dropped, widths
 
 
 def pairs(item: Mapping[str, Any], columns: Sequence[Column], title: str = "") -> RenderableType:

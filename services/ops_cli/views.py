@@ -112,7 +112,7 @@ TRANSFER = [
 TIMELINE = [
     at("at", "at"),
     Column("what", _event(short, "type")),
-    Column("state", lambda item: change(item.get("from"), item.get("to"))),
+    Column("state", lambda item: change(item.get("from"), item.get("to")), fold=True),
     Column("reason", "reason", drop=1),
     Column("actor", "actor", drop=2),
     Column("event", "event_id", drop=3),
@@ -139,14 +139,14 @@ QUOTE = [
 ]
 ENTRIES = [
     at("posted", "posted_at", drop=1),
-    Column("entry", "kind"),
-    Column("account", "account_id"),
-    amount("debit", "debit_minor"),
-    amount("credit", "credit_minor"),
+    Column("entry", lambda item: item["kind"] if item["first"] else ""),
+    Column("", lambda item: "Dr" if item["side"] == "debit" else "  Cr"),
+    Column("account", "account_id", fold=True),
+    amount("amount"),
     Column("entry id", "entry_id", drop=2),
 ]
 ACCOUNTS = [
-    Column("account", "account_id"),
+    Column("account", "account_id", fold=True),
     Column("class", "class", drop=1),
     amount("debit", "debit_minor"),
     amount("credit", "credit_minor"),

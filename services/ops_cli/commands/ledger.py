@@ -64,20 +64,18 @@ def entries(transfer_id: str, /, *, ctx: Ctx) -> None:
 
 
 def lines_of(found: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A row for each line of each entry."""
+    """A row for each line of each entry; `first`: where an entry begins."""
     return [
         {
             "entry_id": entry["entry_id"],
             "kind": entry["kind"],
             "cause_id": entry["cause_id"],
             "posted_at": entry["posted_at"],
-            "account_id": line["account_id"],
-            "debit_minor": line["amount_minor"] if line["side"] == "debit" else None,
-            "credit_minor": line["amount_minor"] if line["side"] == "credit" else None,
-            "currency": line["currency"],
+            "first": index == 0,
+            **line,
         }
         for entry in found
-        for line in entry["lines"]
+        for index, line in enumerate(entry["lines"])
     ]
 
 

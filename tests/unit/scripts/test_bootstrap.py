@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -68,3 +70,16 @@ def test_a_python_that_may_not_be_run_is_passed_over(tmp_path: Path) -> None:
     file.chmod(0o644)
     assert not bootstrap.works(str(file))
     assert bootstrap.timed(str(file)) == float("inf")
+
+
+def test_the_command_line_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "a checkout"
+    (root / ".venv" / "bin").mkdir(parents=True)
+    (root / "ops-cli").write_text('#!/bin/sh\necho "asked: $*"\n')
+    (root / "ops-cli").chmod(0o755)
+    monkeypatch.setattr(bootstrap, "ROOT", root)
+    monkeypatch.setattr(bootstrap, "OPS_CLI", root / ".venv" / "bin" / "ops-cli")
+    bootstrap.write_launcher()
+    monkeypatch.setenv("PATH", f"{root}/.venv/bin:{os.environ['PATH']}")
+    done = subprocess.run(["ops-cli", "recon", "run"], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stdout) == (0, "asked: recon run\n")
