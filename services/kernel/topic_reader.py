@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -140,3 +140,12 @@ async def _reader(client: AIOKafkaConsumer, topic: str) -> TopicReader:
     reader = TopicReader(client, topic, partitions)
     await reader.begin()
     return reader
+
+
+async def ends_of(bootstrap: str, topics: Iterable[str]) -> dict[str, dict[Partition, int]]:
+    """By topic: the offset behind the newest record of each partition. Raises Unavailable, TopicMissing."""
+    found = {}
+    for topic in sorted(set(topics)):
+        async with reading(bootstrap, topic) as reader:
+            found[topic] = await reader.ends()
+    return found

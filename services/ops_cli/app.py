@@ -31,6 +31,7 @@ COMMANDS = {
     "ledger": "The books: accounts, entries, and whether they balance.",
     "recon": "Reconciliation: deposits, transfers, payouts, ledger and the provider's book, compared.",
     "review": "What waits for a person, from all services.",
+    "projection": "Read tables: what there is, make one anew, prove that one is right.",
     "webhook": "Signatures of partners: make, send, check, listen.",
     "idempotency": "Request keys: what was answered under an Idempotency-Key.",
     "config": "The settings of the services, secrets masked; which system this is.",

@@ -32,6 +32,8 @@ class Target:
     sandbox_url: str | None = None
     kafka_bootstrap: str | None = None
     database_url: str | None = field(default=None, repr=False)  # a role that reads only
+    operations_database_url: str | None = field(default=None, repr=False)  # corridor_operations: sql/operations.sql
+    epoch: int = 1  # of the topics: counts how often they were made anew
     webhooks: tuple[Mapping[str, str], ...] = field(default=(), repr=False)
     processes: tuple[Mapping[str, Any], ...] = ()
 
@@ -84,6 +86,7 @@ def _from_environment(base_url: str, token: str | None, environ: Mapping[str, st
         token=token,
         kafka_bootstrap=environ.get("OPS_KAFKA_BOOTSTRAP_SERVERS"),
         database_url=environ.get("OPS_DATABASE_URL"),
+        operations_database_url=environ.get("OPS_OPERATIONS_DATABASE_URL"),
     )
 
 
@@ -108,6 +111,7 @@ def from_facts(path: Path, token: str | None = None) -> Target:
         sandbox_url=facts.get("sandbox_url"),
         kafka_bootstrap=facts.get("kafka_bootstrap"),
         database_url=facts.get("oncall_database_url"),
+        operations_database_url=facts.get("operations_database_url"),
         webhooks=tuple(facts.get("webhooks", ())),
         processes=tuple(facts.get("processes", ())),
     )
@@ -140,6 +144,8 @@ def from_file(path: Path, name: str, token: str | None = None) -> Target:
         sandbox_url=found.get("sandbox_url"),
         kafka_bootstrap=found.get("kafka_bootstrap"),
         database_url=found.get("database_url"),
+        operations_database_url=found.get("operations_database_url"),
+        epoch=found.get("kafka_topic_epoch", 1),
         webhooks=tuple(found.get("webhooks", ())),
         processes=tuple(found.get("processes", ())),
     )
