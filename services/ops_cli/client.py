@@ -6,10 +6,10 @@ import json
 import secrets
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
 import httpx2
@@ -24,7 +24,7 @@ PAGE_ITEMS = 200
 PAGES_MAX = 10_000
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 Say = Callable[[str], None]
-Params = Mapping[str, str | int | None]
+Params = Mapping[str, str | int | Sequence[str] | None]
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Client:
         self,
         method: Method,
         path: str,
-        params: Mapping[str, str],
+        params: str,
         content: bytes | None,
         headers: Mapping[str, str],
         seconds: float | None,
@@ -142,8 +142,13 @@ class Client:
         return answer
 
 
-def _given(params: Params | None) -> dict[str, str]:
-    return {name: str(value) for name, value in (params or {}).items() if value is not None}
+def _given(params: Params | None) -> str:
+    """As an address has it; a list is a parameter that is repeated."""
+    given: list[tuple[str, str]] = []
+    for name, value in (params or {}).items():
+        values = value if isinstance(value, list | tuple) else [value]
+        given += [(name, str(each)) for each in values if each is not None]
+    return urlencode(given)
 
 
 def _traceparent() -> str:

@@ -10,6 +10,15 @@ from services.ops_cli.context import Context
 from services.ops_cli.options import limit_of
 from services.ops_cli.tables import Column
 from services.ops_cli.target import Who
+from services.ops_cli.values import instant, rfc3339
+
+
+def between(since: str | None, until: str | None = None) -> dict[str, str | None]:
+    """The parameters that say when the items were made. Raises OpsError."""
+    return {
+        "created_from": rfc3339(instant(since)) if since else None,
+        "created_to": rfc3339(instant(until)) if until else None,
+    }
 
 
 def list_items(

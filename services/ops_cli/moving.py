@@ -9,6 +9,7 @@ from typing import Any
 
 from services.ops_cli.checks import Check, run
 from services.ops_cli.context import Context
+from services.ops_cli.reports import issues_of
 from services.ops_cli.scrape import Process, highest, processes, total
 from services.ops_cli.views import ago, span
 
@@ -110,14 +111,13 @@ def deposits(ctx: Context) -> Check:
 
 def reviews(ctx: Context) -> Check:
     """What waits for a person, by reason."""
-    page = ctx.http.get("/v1/reviews", {"limit": LOOKED_AT})
+    page = ctx.http.get("/v1/reviews", {"limit": 1})
     items = page["items"]
     if not items:
         return Check("review", "ok", "nothing waits for a person")
-    counts = Counter(str(item["reason"]) for item in items)
-    number = f"{len(items)}{'+' if page.get('next_cursor') else ''}"
-    oldest = f", the oldest since {ago(items[0]['since'])}" if items[0].get("since") else ""
-    return Check("review", "attention", f"{number} wait for a person: {said(counts)}{oldest}", "ops-cli review list")
+    counts = Counter({reason: number for reason, number in page["counts"].items() if number})
+    words = f"{counts.total()} wait for a person: {said(counts)}; the oldest for {ago(items[0]['opened_at'])}"
+    return Check("review", "attention", words, "ops-cli review list")
 
 
 def books(ctx: Context) -> Check:
@@ -135,8 +135,8 @@ def recon(ctx: Context) -> Check:
     if not runs:
         return Check("recon", "attention", "never run", 'ops-cli recon run --reason "first reconciliation"')
     last = runs[0]
-    issues = sum(last.get("issues_by_code", {}).values())
-    when = _ago(last.get("finished_at") or last.get("started_at"))
+    issues = issues_of(last)
+    when = _ago(last.get("ended_at") or last.get("started_at"))
     if last["status"] == "failed":
         return Check("recon", "bad", f"the last run failed, {when}", f"ops-cli recon get {last['run_id']}")
     if issues:

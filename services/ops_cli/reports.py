@@ -13,9 +13,21 @@ from services.ops_cli.files import AtomicFile
 CURSOR = "x-next-cursor"
 
 
+def by_code(run: Mapping[str, Any]) -> dict[str, int]:
+    """How many differences of each code."""
+    found = run.get("issues_by_code") or {}
+    pairs = found.items() if isinstance(found, Mapping) else ((each["code"], each["count"]) for each in found)
+    return {code: number for code, number in pairs if number}
+
+
+def issues_of(run: Mapping[str, Any]) -> int:
+    """How many differences it found."""
+    return sum(by_code(run).values())
+
+
 def write_issues(ctx: Context, run: Mapping[str, Any], file: AtomicFile) -> None:
     """The head once, then every page without its head; in its place when it is whole."""
-    total = sum(run.get("issues_by_code", {}).values())
+    total = issues_of(run)
     path = f"/v1/recon/runs/{run['run_id']}/issues"
     cursor, lines = None, 0
     with ctx.out.progress("writing", total or None) as step:

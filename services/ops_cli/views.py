@@ -117,15 +117,30 @@ TIMELINE = [
     Column("actor", "actor", drop=2),
     Column("event", "event_id", drop=3),
 ]
+STORY = [
+    at("at", "at"),
+    Column("lane", "lane"),
+    Column("what", "summary", fold=True),
+    Column("service", "service", drop=1),
+    Column("actor", "actor", drop=2),
+    Column("reason", "reason", drop=3),
+]
 PAYOUTS = [
     Column("payout", "payout_id"),
     state(),
     amount("amount"),
-    Column("rail", "rail", drop=2),
-    Column("partner", "partner", drop=3),
-    Column("transfer", "transfer_id", drop=4),
+    at("since", "since", drop=1),
+    Column("attempts", "attempts", right=True, drop=2),
+    Column("partner", "partner", drop=4),
+    Column("transfer", "transfer_id", drop=3),
 ]
-PAYOUT = [*PAYOUTS[:3], Column("version", "version"), *PAYOUTS[3:]]
+PAYOUT = [
+    *PAYOUTS[:3],
+    Column("version", "version"),
+    Column("rail", "rail"),
+    Column("partner", "partner"),
+    Column("transfer", "transfer_id"),
+]
 QUOTE = [
     Column("quote", "quote_id"),
     state(),

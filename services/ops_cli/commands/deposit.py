@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from uuid import uuid4
 
+from services.ops_cli.client import Params
 from services.ops_cli.context import Ctx
-from services.ops_cli.lists import list_items
+from services.ops_cli.lists import between, list_items
 from services.ops_cli.noun import noun
-from services.ops_cli.options import All, Cursor, Limit, Wait
+from services.ops_cli.options import All, Cursor, Limit, Since, States, Wait
 from services.ops_cli.sandbox import collect
 from services.ops_cli.tables import Column, state
 from services.ops_cli.values import money, seconds
@@ -29,7 +30,10 @@ DEPOSITS = [
 def list_deposits(
     *,
     waiting: bool = False,
-    state: str | None = None,
+    state: States = None,
+    transfer: str | None = None,
+    route: str | None = None,
+    since: Since = None,
     limit: Limit = 50,
     cursor: Cursor = None,
     all_: All = False,
@@ -44,7 +48,13 @@ def list_deposits(
     waiting
         Only money that fits nothing yet, oldest first.
     state
-        Only those: EXPECTED, UNEXPECTED, MISMATCHED, CONFIRMED, CLOSED.
+        Only those: EXPECTED, UNEXPECTED, MISMATCHED, CONFIRMED, CLOSED. May be repeated.
+    transfer
+        Only that of one transfer.
+    route
+        Only the one with this reference.
+    since
+        First heard of since: RFC 3339, or an age like -2h.
     limit
         Items of a page, 50 unless said.
     cursor
@@ -55,7 +65,7 @@ def list_deposits(
     if waiting:
         ctx.out.rows(ctx.http.get("/v1/deposits/waiting")["deposits"], DEPOSITS, none="no money waits")
         return
-    params = {"state": state}
+    params: Params = {"state": state, "transfer_id": transfer, "route": route, **between(since)}
     list_items(ctx, "/v1/deposits", DEPOSITS, params=params, limit=limit, cursor=cursor, every=all_, none="no deposits")
 
 

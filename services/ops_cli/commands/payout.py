@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from services.ops_cli.client import Params
 from services.ops_cli.context import Ctx
-from services.ops_cli.lists import list_items
+from services.ops_cli.lists import between, list_items
 from services.ops_cli.noun import noun
-from services.ops_cli.options import All, Cursor, Limit
+from services.ops_cli.options import All, Cursor, Limit, Since, States
 from services.ops_cli.tables import Column
 from services.ops_cli.views import PAYOUT, PAYOUTS, TIMELINE
 
@@ -14,7 +15,14 @@ app = noun("payout", "Payouts: what we told a bank to pay, and what it said.")
 
 @app.command(name="list")
 def list_payouts(
-    *, state: str | None = None, limit: Limit = 50, cursor: Cursor = None, all_: All = False, ctx: Ctx
+    *,
+    state: States = None,
+    transfer: str | None = None,
+    since: Since = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    all_: All = False,
+    ctx: Ctx,
 ) -> None:
     """Payouts, newest first.
 
@@ -23,7 +31,11 @@ def list_payouts(
     Parameters
     ----------
     state
-        Only those: REQUESTED, APPROVED, SUBMITTING, SENT, UNKNOWN, MANUAL_REVIEW, CONFIRMED.
+        Only those: REQUESTED, APPROVED, SUBMITTING, SENT, UNKNOWN, MANUAL_REVIEW, CONFIRMED. May be repeated.
+    transfer
+        Only those of one transfer.
+    since
+        Requested since: RFC 3339, or an age like -2h.
     limit
         Items of a page, 50 unless said.
     cursor
@@ -31,8 +43,9 @@ def list_payouts(
     all_
         Every page.
     """
+    params: Params = {"state": state, "transfer_id": transfer, **between(since)}
     list_items(
-        ctx, "/v1/payouts", PAYOUTS, params={"state": state}, limit=limit, cursor=cursor, every=all_,
+        ctx, "/v1/payouts", PAYOUTS, params=params, limit=limit, cursor=cursor, every=all_,
         none="no payouts", role="operator",
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from services.ops_cli.exits import Exit, OpsError
 from services.ops_cli.lists import list_items
 from services.ops_cli.noun import noun
 from services.ops_cli.options import All, Cursor, DryRun, Key, Limit, Reason, Ticket, reason_of
-from services.ops_cli.reports import write_issues
+from services.ops_cli.reports import by_code, issues_of, write_issues
 from services.ops_cli.tables import Column, pairs, state
 from services.ops_cli.views import amount, at
 
@@ -22,25 +22,21 @@ RUN_SECONDS = 900.0  # a run over everything takes as long as it takes; --timeou
 RUNS_PATH = "/v1/recon/runs"
 
 
-def issues_of(run: Mapping[str, Any]) -> int:
-    """How many differences it found."""
-    return sum(run.get("issues_by_code", {}).values())
-
-
 RUN = [
     Column("run", "run_id"),
     state("status", "status"),
     Column("differences", issues_of, right=True),
     at("started", "started_at", drop=1),
-    at("finished", "finished_at", drop=3),
+    Column("transfers", "transfers", right=True, drop=3),
+    at("ended", "ended_at", drop=3),
     Column("reason", "reason", drop=2),
-    Column("by", "actor", drop=4),
+    Column("by", "requested_by", drop=4),
 ]
 ISSUES = [
     Column("code", "code"),
     Column("transfer", "transfer_id"),
     amount("expected", "expected_minor", drop=1),
-    amount("found", "found_minor", drop=1),
+    amount("found", "actual_minor", drop=1),
     Column("details", "details", drop=2),
 ]
 
@@ -76,7 +72,9 @@ def run(
         with ctx.out.progress("reconciling"):
             done = ctx.http.post(RUNS_PATH, body, role="admin", key=idempotency_key, seconds=seconds)
         if done["status"] == "failed":
-            raise OpsError(Exit.FAILED, "the run failed", facts={"run": done["run_id"]}, detail=done.get("error") or "")
+            raise OpsError(
+                Exit.FAILED, "the run failed", facts={"run": done["run_id"]}, detail=done.get("failure") or ""
+            )
         if report:
             write_issues(ctx, done, report)
     finally:
@@ -134,10 +132,10 @@ def show_run(ctx: Context, done: Mapping[str, Any]) -> None:
 
 
 def _page(ctx: Context, done: Mapping[str, Any]) -> Group:
-    by_code = [{"code": code, "number": number} for code, number in done.get("issues_by_code", {}).items() if number]
+    counts = [{"code": code, "number": number} for code, number in by_code(done).items()]
     parts: list[Any] = [pairs(done, RUN)]
-    if by_code:
-        parts += ["", ctx.out.table(by_code, [Column("code", "code"), Column("differences", "number", right=True)])]
+    if counts:
+        parts += ["", ctx.out.table(counts, [Column("code", "code"), Column("differences", "number", right=True)])]
     elif done["status"] != "failed":
         parts += ["", Text("no difference", "green")]
     return Group(*parts)

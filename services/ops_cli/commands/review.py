@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from services.ops_cli.context import Ctx
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group
+from rich.text import Text
+
+from services.ops_cli.context import Context, Ctx
 from services.ops_cli.lists import list_items
 from services.ops_cli.noun import noun
 from services.ops_cli.options import All, Cursor, Limit
-from services.ops_cli.tables import Column
-from services.ops_cli.views import age, amount, at
+from services.ops_cli.tables import Column, pairs
+from services.ops_cli.views import STORY, age, amount, at
 
 app = noun("review", "What waits for a person, from all services.")
 REVIEWS = [
     Column("review", "review_id"),
     Column("reason", "reason"),
     amount("amount"),
-    age("age", "since"),
+    age("age", "opened_at"),
     Column("transfer", "transfer_id", drop=2),
+    Column("detail", "detail", drop=1),
     Column("link", "link", drop=3),
 ]
-REVIEW = [*REVIEWS, at("since", "since"), Column("details", "details")]
+REVIEW = [
+    *REVIEWS[:5],
+    at("since", "opened_at"),
+    Column("detail", "detail"),
+    Column("what to do", "what_to_do"),
+    Column("link", "link"),
+]
 
 
 @app.command(name="list")
@@ -57,4 +70,12 @@ def get(review_id: str, /, *, ctx: Ctx) -> None:
     review_id
         As `review list` shows it.
     """
-    ctx.out.record(ctx.http.get(f"/v1/reviews/{review_id}"), REVIEW)
+    found = ctx.http.get(f"/v1/reviews/{review_id}")
+    ctx.out.show(found, lambda: _page(ctx, found))
+
+
+def _page(ctx: Context, found: Mapping[str, Any]) -> Group:
+    parts: list[Any] = [pairs(found, REVIEW)]
+    if found.get("timeline"):
+        parts += ["", Text("History of its transfer", "bold"), ctx.out.table(found["timeline"], STORY)]
+    return Group(*parts)

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 from typing import Any
 
+from services.ops_cli.client import Params
 from services.ops_cli.context import Context, Ctx
 from services.ops_cli.exits import Exit, OpsError
 from services.ops_cli.inspection import inspect_transfer
-from services.ops_cli.lists import list_items
+from services.ops_cli.lists import between, list_items
 from services.ops_cli.noun import noun
-from services.ops_cli.options import All, AsOf, Cursor, DryRun, IfMatch, Key, Limit, Reason, Since, Ticket, reason_of
-from services.ops_cli.tables import Column
+from services.ops_cli.options import (
+    All,
+    AsOf,
+    Cursor,
+    DryRun,
+    IfMatch,
+    Key,
+    Limit,
+    Reason,
+    Since,
+    States,
+    Ticket,
+    Until,
+    reason_of,
+)
 from services.ops_cli.values import instant, rfc3339, seconds
-from services.ops_cli.views import TIMELINE, TRANSFER, TRANSFERS
+from services.ops_cli.views import STORY, TIMELINE, TRANSFER, TRANSFERS
 from services.ops_cli.watching import UNTIL, WATCH_SECONDS, follow
 
 app = noun("transfer", "Transfers: open, find, follow, cancel.")
-JOINED = [*TIMELINE[:1], Column("source", "source"), *TIMELINE[1:]]
 
 
 @app.command
@@ -66,9 +79,12 @@ def get(transfer_id: str, /, *, as_of: AsOf = None, ctx: Ctx) -> None:
 @app.command(name="list")
 def list_transfers(
     *,
-    state: str | None = None,
+    state: States = None,
     corridor: str | None = None,
+    customer: str | None = None,
+    route: str | None = None,
     since: Since = None,
+    until: Until = None,
     limit: Limit = 50,
     cursor: Cursor = None,
     all_: All = False,
@@ -82,11 +98,17 @@ def list_transfers(
     ----------
     state
         Only those: AWAITING_FUNDING, FUNDING_CONFIRMED, PAYOUT_INITIATED, PAYOUT_REVIEW_REQUIRED, PAYOUT_COMPLETED,
-        CANCELLED, EXPIRED.
+        CANCELLED, EXPIRED. May be repeated.
     corridor
         Only those of one corridor: GB-ET.
+    customer
+        Only those of one customer.
+    route
+        Only the one with this reference on its deposit.
     since
         Opened since: RFC 3339, or an age like -2h.
+    until
+        Opened before.
     limit
         Items of a page, 50 unless said.
     cursor
@@ -94,8 +116,9 @@ def list_transfers(
     all_
         Every page.
     """
-    opened = rfc3339(instant(since)) if since else None
-    params = {"state": state, "corridor": corridor, "opened_from": opened}
+    params: Params = {
+        "state": state, "corridor": corridor, "customer_id": customer, "route": route, **between(since, until),
+    }  # fmt: skip
     list_items(
         ctx, "/v1/transfers", TRANSFERS, params=params, limit=limit, cursor=cursor, every=all_, none="no transfers"
     )
@@ -116,7 +139,9 @@ def timeline(transfer_id: str, /, *, joined: bool = False, ctx: Ctx) -> None:
     """
     if joined:
         found = ctx.http.get(f"/v1/reviews/transfers/{transfer_id}/timeline")
-        ctx.out.rows(found["items"], JOINED, none="nothing is known of it")
+        ctx.out.rows(found["entries"], STORY, none="nothing is known of it")
+        if found["incomplete"]:
+            ctx.out.warn(f"not everybody answered, so something may be missing: {', '.join(found['incomplete'])}")
         return
     found = ctx.http.get(f"/v1/transfers/{transfer_id}/timeline")
     ctx.out.rows(found["events"], TIMELINE, none="no events")
