@@ -24,6 +24,7 @@ from faststream.kafka import KafkaBroker, KafkaMessage
 
 from services.kernel.consumer import Consumer
 from services.kernel.envelope import StoredEvent, headers_of
+from services.kernel.lag import Behind, Lag
 from services.kernel.partition import partition_of
 from services.kernel.poll import Record
 from services.kernel.store import Partition
@@ -173,6 +174,7 @@ class KafkaSubscription:
         self._hinted_at = 0.0
         self.name = consumer.inbox.name
         self.ready = asyncio.Event()  # set with the first assignment
+        self._lag = Lag()
         self._broker = KafkaBroker(
             bootstrap, allow_auto_create_topics=False, graceful_timeout=25, logger=None, apply_types=False,
             ack_policy=AckPolicy.MANUAL, request_timeout_ms=REQUEST_MS,
@@ -330,6 +332,7 @@ class KafkaSubscription:
     async def _handle(self, records: Any) -> None:
         outside = self._consumer.inbox.outside
         await self._ends_with(self._consumer.handle([_filled(raw) if raw.topic in outside else raw for raw in records]))
+        self._lag.took(records, time.time())
 
     async def _ends_with(self, step: Awaitable[None]) -> None:
         """What the consumer lets out ends the process."""
@@ -339,18 +342,16 @@ class KafkaSubscription:
             self._fatal(error)
             raise
 
-    async def lag(self) -> dict[Partition, int]:
-        """Records behind the newest, per partition that is assigned to us."""
-        client = self._subscriber.consumer
+    def behind(self) -> dict[str, Behind]:
+        """Records and seconds behind the newest that a fetch has seen, by topic."""
+        client, positions = self._subscriber.consumer, self._consumer.positions
         if client is None:
             return {}
-        found = {}
-        for each in client.assignment():
-            with suppress(IllegalStateError):  # a rebalance took it, or it has no position yet
-                newest = client.highwater(each) if each in client.assignment() else None
-                if newest is not None:
-                    found[(each.topic, each.partition)] = max(0, newest - await client.position(each))
-        return found
+        newest = {}
+        for at in positions:
+            with suppress(IllegalStateError, AssertionError):  # a rebalance took it
+                newest[at] = client.highwater(TopicPartition(*at)) or 0
+        return self._lag.look(positions, newest, time.time())
 
     async def stop(self) -> None:
         """Leave the group, with nothing left for the next member to learn."""

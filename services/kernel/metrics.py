@@ -99,10 +99,13 @@ def prepare_service(service: str) -> None:
     EVENTS_WRITTEN.labels(service)
 
 
-def prepare_consumer(consumer: str) -> None:
+def prepare_consumer(consumer: str, topics: Iterable[str] = ()) -> None:
     """The series of a consumer, at 0."""
     for result in CONSUMER_RESULTS:
         CONSUMER_RECORDS.labels(consumer, result)
+    for topic in topics:
+        CONSUMER_LAG.labels(consumer, topic)
+        CONSUMER_LAG_SECONDS.labels(consumer, topic)
 
 
 def prepare_webhook(provider: str) -> None:

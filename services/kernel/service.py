@@ -194,7 +194,7 @@ class Runtime:
         await self._subscription(consumer, fatal).run()
 
     def _subscription(self, consumer: Consumer, failed: Fatal) -> KafkaSubscription:
-        metrics.prepare_consumer(consumer.inbox.name)
+        metrics.prepare_consumer(consumer.inbox.name, consumer.inbox.topics)
         settings, pace = self.settings, self.service.pace_seconds
         where, instance = settings.kafka_bootstrap, settings.instance
         subscription = KafkaSubscription(where, consumer, failed, instance, pace_seconds=pace)
@@ -204,7 +204,8 @@ class Runtime:
     def _forget(self, subscription: KafkaSubscription) -> None:
         """It has ended, and so has its lag."""
         self.subscriptions.remove(subscription)
-        metrics.CONSUMER_LAG.remove_by_labels({"consumer": subscription.name})
+        for gauge in (metrics.CONSUMER_LAG, metrics.CONSUMER_LAG_SECONDS):
+            gauge.remove_by_labels({"consumer": subscription.name})
 
     async def close(self) -> None:
         """Leave the consumer groups, so that another member takes over at once; correctness does not need it."""
@@ -226,8 +227,9 @@ class Runtime:
         metrics.OUTBOX_OLDEST_SECONDS.set(age)
         metrics.PARKED_STREAMS.set(parked)
         for subscription in tuple(self.subscriptions):
-            for topic, lag in _by_topic(await subscription.lag()).items():
-                metrics.CONSUMER_LAG.labels(subscription.name, topic).set(lag)
+            for topic, (records, seconds) in subscription.behind().items():
+                metrics.CONSUMER_LAG.labels(subscription.name, topic).set(records)
+                metrics.CONSUMER_LAG_SECONDS.labels(subscription.name, topic).set(seconds)
 
     def health(self) -> Health:
         """Readiness: the database at the code's revision; consumers are named apart, HTTP never waits for Kafka."""
@@ -252,13 +254,6 @@ BACKLOG = """
                      FROM (SELECT first_seq AS global_seq FROM outbox ORDER BY first_seq LIMIT 1) o
                      JOIN event e USING (global_seq)), 0),
            (SELECT count(*) FROM stream_cursor WHERE parked)"""
-
-
-def _by_topic(lags: Mapping[tuple[str, int], int]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for (topic, _), lag in lags.items():
-        found[topic] = found.get(topic, 0) + lag
-    return found
 
 
 def _measured(asks: int, seconds: float) -> None:

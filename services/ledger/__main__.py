@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated
 
 from contracts import topics
 from contracts.ledger.v1 import EntryPosted
 from contracts.upcasts import UPCASTS
-from services.kernel import process
+from services.kernel import metrics, process
 from services.kernel.book import PARTS, writer
 from services.kernel.codec import EventCodec
 from services.kernel.consumer import Inbox
 from services.kernel.http import create_app
 from services.kernel.service import Runtime, Service
-from services.kernel.settings import Kernel, load_or_exit
+from services.kernel.settings import Kernel, Var, load_or_exit
 from services.kernel.tokens import Tokens
 from services.ledger import api, handlers
+from services.ledger.adapters import imbalance
 from services.ledger.domain import account_kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Kernel):
+    """What this service needs beside the kernel's."""
+
+    corridors_file: Annotated[str, Var("CORRIDORS_FILE")] = "deploy/corridors.json"
 
 
 def service() -> Service:
@@ -35,14 +47,16 @@ def service() -> Service:
 
 def main() -> None:
     """Serve until told to stop."""
-    settings = load_or_exit(Kernel, "ledger")
+    settings = load_or_exit(Settings, "ledger")
 
     async def build(opened: AsyncExitStack) -> process.Running:
         runtime = Runtime(service(), settings)
         opened.push_async_callback(runtime.close)
         health = runtime.health()
+        metrics.prepare_ledger(imbalance.currencies(Path(settings.corridors_file)))
         app = create_app(settings, [api.routes(runtime.reads, Tokens.from_settings(settings))], health)
-        return process.Running(app=app, tasks=dict(runtime.tasks()), health=health)
+        tasks = dict(runtime.tasks()) | {"balance": partial(imbalance.watch, runtime.probes)}
+        return process.Running(app=app, tasks=tasks, health=health)
 
     process.run(settings, build)
 

@@ -12,7 +12,7 @@ import aiohttp
 
 from contracts import topics
 from contracts.upcasts import UPCASTS
-from services.kernel import process
+from services.kernel import metrics, process
 from services.kernel.codec import EventCodec
 from services.kernel.consumer import Inbox
 from services.kernel.decider import Call
@@ -28,6 +28,7 @@ from services.kernel.vault_arrivals import ArrivalKeys
 from services.kernel.vault_keys import ARRIVALS, PostgresKeys
 from services.kernel.webhook import Verifier
 from services.payout_orchestrator import api, handlers
+from services.payout_orchestrator.adapters import attempts, reviews
 from services.payout_orchestrator.adapters.bank import BankRail, callback_command
 from services.payout_orchestrator.adapters.creditors import VaultOpener
 from services.payout_orchestrator.domain.policy import DEFAULT_RULES, Deadlines
@@ -88,6 +89,10 @@ def service(deadlines: Deadlines) -> Service:
             handlers.CONSUMES,
             {topics.TRANSFER.name: EventCodec(topics.TRANSFER.events, UPCASTS)},
         ),
+        parts=(reviews.PART,),
+        also_of=reviews.ALSO_OF,
+        worker="payout",
+        committed=reviews.committed,
     )
 
 
@@ -106,13 +111,16 @@ def main() -> None:
         rail = BankRail(session, settings.bank_url, settings.bank_api_key.reveal(), timeout_seconds=timeout)
         calls: list[Call] = [
             handlers.SubmitPayout(
-                rail, VaultOpener(vault, settings.tenant), lambda: datetime.now(UTC), timedelta(seconds=timeout)
+                rail, VaultOpener(vault, settings.tenant), lambda: datetime.now(UTC), timedelta(seconds=timeout),
+                attempts.count,
             ),
             handlers.AskPartner(rail, deadlines),
         ]
         runtime = Runtime(service(deadlines), settings, calls)
         opened.push_async_callback(runtime.close)
         verifier = Verifier(settings.webhook_keys)
+        metrics.prepare_payouts(verifier.partners)
+        reviews.show(runtime.probes)
         keys = ArrivalKeys(
             PostgresKeys(pool, ARRIVALS), Wrapping(settings.kek, settings.kek_previous), settings.tenant,
             verifier.partners, now=lambda: datetime.now(UTC),

@@ -125,8 +125,19 @@ class SubmitPayout:
 
     name = "submit"
 
-    def __init__(self, rail: Rail, opener: Opener, now: Callable[[], datetime], timeout: timedelta) -> None:
-        """`timeout`: how long a call of the rail may take. `now`: the wall clock, which leases are held against."""
+    def __init__(
+        self,
+        rail: Rail,
+        opener: Opener,
+        now: Callable[[], datetime],
+        timeout: timedelta,
+        attempted: Callable[[str, SubmitVerdict], None] = lambda partner, verdict: None,
+    ) -> None:
+        """`timeout`: how long a call of the rail may take. `now`: the wall clock, which leases are held against.
+
+        `attempted` is told the partner and the verdict of each payout that was handed to the rail.
+        """
+        self._attempted = attempted
         self._rail = rail
         self._opener = opener
         self._now = now
@@ -152,6 +163,9 @@ class SubmitPayout:
         ready = [one for one, why in zip(instructions, held, strict=True) if one is not None and why is None]
         answers = iter(await self._rail.submit(ready) if ready else ())
         verdicts = [why or next(answers) for why in held]
+        for stage, why, verdict in zip(stages, held, verdicts, strict=True):
+            if why is None:
+                self._attempted(stage.terms.partner, verdict)
         return [_asked(stage, verdict) for stage, verdict in zip(stages, verdicts, strict=True)]
 
     async def _instructions(self, stages: Sequence[Submitting]) -> list[Instruction | None]:

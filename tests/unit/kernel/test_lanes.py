@@ -15,6 +15,7 @@ from services.kernel import service as services
 from services.kernel.bus import KafkaSubscription
 from services.kernel.consumer import Consumer
 from services.kernel.engine import Engine
+from services.kernel.lag import Behind
 from services.kernel.memory import MemoryStore
 from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, load
@@ -53,18 +54,18 @@ class Reads:
 
 
 class Lagging:
-    """A subscription that cannot say its lag in the middle of a rebalance."""
+    """A subscription that cannot say its lag at first."""
 
     name = "jar"
 
     def __init__(self) -> None:
         self.asked = 0
 
-    async def lag(self) -> dict[tuple[str, int], int]:
+    def behind(self) -> dict[str, Behind]:
         self.asked += 1
         if self.asked == 1:
             raise IllegalStateError("planted")
-        return {(TOPIC, 0): 4, (TOPIC, 1): 3}
+        return {TOPIC: (7, 3.5)}
 
 
 class Leases:
@@ -98,6 +99,7 @@ async def test_what_only_measures_survives_what_it_measures(monkeypatch: pytest.
     assert not measuring.done()
     measuring.cancel()
     assert metrics.CONSUMER_LAG.labels("jar", TOPIC)._value.get() == 7
+    assert metrics.CONSUMER_LAG_SECONDS.labels("jar", TOPIC)._value.get() == 3.5
 
 
 async def test_a_projector_waits_for_a_database_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,22 +124,17 @@ async def test_a_projector_waits_for_a_database_that_is_away(monkeypatch: pytest
 
 async def test_a_partition_that_a_rebalance_took_has_no_lag() -> None:
     class Client:
-        def assignment(self) -> list[TopicPartition]:
-            return [TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)]
-
         def highwater(self, at: TopicPartition) -> int:
-            return 9
-
-        async def position(self, at: TopicPartition) -> int:
             if at.partition == 0:
                 raise IllegalStateError("planted")
-            return 5
+            return 9
 
     store = MemoryStore(Clock())
     consumer = Consumer(inbox(), Engine(store, (JAR,), "", Ids(), pause=no_pause), store, "mirror")
+    consumer._places.reading.update({(TOPIC, 0): 5, (TOPIC, 1): 5})
     subscription = KafkaSubscription("nowhere:1", consumer, lambda error: None)
     subscription._subscriber.consumer = Client()
-    assert await subscription.lag() == {(TOPIC, 1): 4}
+    assert subscription.behind()[TOPIC][0] == 4
 
 
 async def _is(value: bool) -> bool:

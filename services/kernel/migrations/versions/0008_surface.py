@@ -39,6 +39,7 @@ def upgrade() -> None:
         in_schema(schema, file(f"{service}/sql/surface.sql"))
     for schema in (*SCHEMAS.values(), *LATER.values()):
         in_schema(schema, file("kernel/sql/lookups.sql"), LOOKUPS.format(schema=schema, oncall=ONCALL))
+    in_schema("payout", file("payout_orchestrator/sql/reviews.sql"))
     role(OPERATIONS, "LOGIN")
     script(f"GRANT SELECT ON public.alembic_version TO {OPERATIONS};")
     for schema in (*SCHEMAS.values(), *LATER.values()):  # last: it names the read tables that there are

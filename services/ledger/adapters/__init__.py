@@ -1,0 +1,1 @@
+"""What the ledger looks at outside of its decisions."""
