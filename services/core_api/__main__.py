@@ -42,6 +42,7 @@ from services.kernel.decider import Ask, Meta, Outcome, Unit
 from services.kernel.edge import Edge
 from services.kernel.engine import Units
 from services.kernel.http import create_app
+from services.kernel.internal import lookup_routes
 from services.kernel.pool import Pool
 from services.kernel.routing import Router
 from services.kernel.service import Runtime, Service
@@ -189,7 +190,8 @@ async def build(settings: Settings, opened: AsyncExitStack) -> process.Running:
     bare = replace(settings, cors_allow_origins=())  # the door answers that, for everything behind it
     counted = [limited(router, takes, otherwise) for router in public]
     own = create_app(bare, [*counted, docs_routes()], health, public=True)
-    internal = create_app(bare, [internal_routes(profiles, ServiceTokens.from_settings(settings))], health)
+    inside = [internal_routes(profiles, ServiceTokens.from_settings(settings)), lookup_routes(settings, runtime.reads)]
+    internal = create_app(bare, inside, health)
     with suppress(Exception):  # the database may be away at the start: the watch goes on looking
         async with asyncio.timeout(FIRST_LOOK_SECONDS):
             await gate.look()

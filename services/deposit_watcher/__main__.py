@@ -11,18 +11,21 @@ from typing import Annotated
 from contracts import topics
 from contracts.upcasts import UPCASTS
 from services.deposit_watcher import api, handlers
+from services.deposit_watcher.api.lists import list_routes
 from services.deposit_watcher.api.reports import Reports
 from services.deposit_watcher.domain.states import Deadlines
 from services.kernel import process
 from services.kernel.codec import EventCodec
 from services.kernel.consumer import Inbox
+from services.kernel.cursors import Cursors
 from services.kernel.health import Check
 from services.kernel.http import create_app
 from services.kernel.ids import new_id
+from services.kernel.internal import Callers, lookup_routes
+from services.kernel.pages import Lists
 from services.kernel.pool import Pool
 from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, Secret, SharedKey, Var, is_key_32, load_or_exit
-from services.kernel.tokens import Tokens
 from services.kernel.vault import Wrapping
 from services.kernel.vault_arrivals import ArrivalKeys
 from services.kernel.vault_keys import ARRIVALS, PostgresKeys
@@ -77,7 +80,13 @@ async def build(settings: Settings, opened: AsyncExitStack) -> process.Running:
     deposits = api.Deposits(runtime.commands, runtime.reading, reports, new_id)
     health = runtime.health()
     health.also("vault", Check(keys.prepared))
-    app = create_app(settings, [api.routes(deposits, Tokens.from_settings(settings))], health)
+    callers, lists = Callers.from_settings(settings), Lists(runtime.reading, Cursors.from_settings(settings))
+    routers = [
+        api.routes(deposits, callers),
+        list_routes(lists, callers, api.view),
+        lookup_routes(settings, runtime.reads),
+    ]
+    app = create_app(settings, routers, health)
     tasks = dict(runtime.tasks())
     tasks |= {"consumer": keys.before(tasks["consumer"]), "arrival-keys": keys.keep}
     return process.Running(app=app, tasks=tasks, health=health)

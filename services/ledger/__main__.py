@@ -16,9 +16,9 @@ from services.kernel.book import PARTS, writer
 from services.kernel.codec import EventCodec
 from services.kernel.consumer import Inbox
 from services.kernel.http import create_app
+from services.kernel.internal import Callers, lookup_routes
 from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, Var, load_or_exit
-from services.kernel.tokens import Tokens
 from services.ledger import api, handlers
 from services.ledger.adapters import imbalance
 from services.ledger.domain import account_kind
@@ -54,7 +54,8 @@ def main() -> None:
         opened.push_async_callback(runtime.close)
         health = runtime.health()
         metrics.prepare_ledger(imbalance.currencies(Path(settings.corridors_file)))
-        app = create_app(settings, [api.routes(runtime.reads, Tokens.from_settings(settings))], health)
+        routers = [api.routes(runtime.reads, Callers.from_settings(settings)), lookup_routes(settings, runtime.reads)]
+        app = create_app(settings, routers, health)
         tasks = dict(runtime.tasks()) | {"balance": partial(imbalance.watch, runtime.probes)}
         return process.Running(app=app, tasks=tasks, health=health)
 

@@ -12,12 +12,10 @@ from starlette.responses import Response
 from services.kernel.book import BookedEntry, account, entries, trial_balance
 from services.kernel.event_store import PostgresStore
 from services.kernel.http import json_reply
+from services.kernel.internal import OVERSEERS, Callers
 from services.kernel.rejected import NotFound
 from services.kernel.routing import Request, Router
 from services.kernel.strict_json import Body, read_uuid
-from services.kernel.tokens import Tokens, require
-
-STAFF = ("operator", "admin")
 
 
 class LineReply(Body):
@@ -111,14 +109,14 @@ def entry_view(entry: BookedEntry) -> dict[str, Any]:
     }
 
 
-def routes(store: PostgresStore, tokens: Tokens) -> Router:
+def routes(store: PostgresStore, callers: Callers) -> Router:
     """/v1/ledger."""
     router = Router("/v1/ledger")
 
-    @router.get("/trial-balance", reply=TrialBalanceReply)
+    @router.get("/trial-balance", reply=TrialBalanceReply, roles=OVERSEERS)
     async def get_trial_balance(request: Request) -> Response:
         """Every account with its sides, and the difference per currency written out: it is zero."""
-        require(tokens.authenticate(request.headers), *STAFF)
+        callers.overseer(request.headers)
         balance = await trial_balance(store)
         return json_reply(
             {
@@ -144,20 +142,20 @@ def routes(store: PostgresStore, tokens: Tokens) -> Router:
             }
         )
 
-    @router.get("/accounts/{account_id:path}", reply=AccountReply, problems=(AccountNotFound,))
+    @router.get("/accounts/{account_id:path}", reply=AccountReply, roles=OVERSEERS, problems=(AccountNotFound,))
     async def get_account(request: Request) -> Response:
         """One account with both sides of its balance."""
-        require(tokens.authenticate(request.headers), *STAFF)
+        callers.overseer(request.headers)
         account_id = request.path_params["account_id"]
         found = await account(store, account_id)
         if found is None:
             raise AccountNotFound(account_id[:80])
         return json_reply(found)
 
-    @router.get("/transfers/{transfer_id}/entries", reply=EntriesReply)
+    @router.get("/transfers/{transfer_id}/entries", reply=EntriesReply, roles=OVERSEERS)
     async def get_entries(request: Request) -> Response:
         """The entries of a transfer in the order of their posting; none is an empty list."""
-        require(tokens.authenticate(request.headers), *STAFF)
+        callers.overseer(request.headers)
         transfer_id: UUID = read_uuid(request.path_params["transfer_id"])
         booked = await entries(store, transfer_id)
         return json_reply({"transfer_id": transfer_id, "entries": [entry_view(each) for each in booked]})

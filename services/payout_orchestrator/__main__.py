@@ -15,14 +15,16 @@ from contracts.upcasts import UPCASTS
 from services.kernel import metrics, process
 from services.kernel.codec import EventCodec
 from services.kernel.consumer import Inbox
+from services.kernel.cursors import Cursors
 from services.kernel.decider import Call
 from services.kernel.health import Check
 from services.kernel.http import create_app
 from services.kernel.ids import new_id
+from services.kernel.internal import Callers, lookup_routes
+from services.kernel.pages import Lists
 from services.kernel.pool import Pool
 from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, Secret, SharedKey, Var, is_key_32, load_or_exit
-from services.kernel.tokens import Tokens
 from services.kernel.vault import Vault, Wrapping
 from services.kernel.vault_arrivals import ArrivalKeys
 from services.kernel.vault_keys import ARRIVALS, PostgresKeys
@@ -31,6 +33,7 @@ from services.payout_orchestrator import api, handlers
 from services.payout_orchestrator.adapters import attempts, reviews
 from services.payout_orchestrator.adapters.bank import BankRail, callback_command
 from services.payout_orchestrator.adapters.creditors import VaultOpener
+from services.payout_orchestrator.api.lists import list_routes
 from services.payout_orchestrator.domain.policy import DEFAULT_RULES, Deadlines
 
 CONNECTIONS_MAX = 20  # to the partner, at once
@@ -131,7 +134,13 @@ def main() -> None:
         )  # fmt: skip
         health = runtime.health()
         health.also("vault", Check(keys.prepared))
-        app = create_app(settings, [api.routes(callbacks, Tokens.from_settings(settings))], health)
+        callers, lists = Callers.from_settings(settings), Lists(runtime.reading, Cursors.from_settings(settings))
+        routers = [
+            api.routes(callbacks, callers),
+            list_routes(lists, callers),
+            lookup_routes(settings, runtime.reads),
+        ]
+        app = create_app(settings, routers, health)
         return process.Running(app=app, tasks=dict(runtime.tasks()) | {"arrival-keys": keys.keep}, health=health)
 
     process.run(settings, build)

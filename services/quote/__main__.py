@@ -16,6 +16,7 @@ from services.kernel import process
 from services.kernel.codec import EventCodec
 from services.kernel.consumer import Inbox
 from services.kernel.http import create_app
+from services.kernel.internal import lookup_routes
 from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, Var, load_or_exit
 from services.kernel.tokens import ServiceTokens, Tokens
@@ -57,6 +58,7 @@ def main() -> None:
         routes = [
             api.routes(quotes, known, Tokens.from_settings(settings)),
             api.internal_routes(quotes, ServiceTokens.from_settings(settings)),
+            lookup_routes(settings, runtime.reads),
         ]
         app = create_app(settings, routes, health)
         return process.Running(app=app, tasks=dict(runtime.tasks()) | {"rates": feed.run}, health=health)

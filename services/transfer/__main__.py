@@ -11,7 +11,10 @@ from contracts.upcasts import UPCASTS
 from services.kernel import process
 from services.kernel.codec import EventCodec
 from services.kernel.consumer import Inbox
+from services.kernel.cursors import Cursors
 from services.kernel.http import create_app
+from services.kernel.internal import Callers, lookup_routes
+from services.kernel.pages import Lists
 from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, Var, load_or_exit
 from services.kernel.tokens import ServiceToken, ServiceTokens, Tokens
@@ -19,6 +22,7 @@ from services.kernel.upstream import Upstream, is_address
 from services.transfer import api, handlers
 from services.transfer.adapters.owners import Owner
 from services.transfer.api.facts import OwnedPeople, OwnedQuotes
+from services.transfer.api.lists import list_routes
 from services.transfer.domain.states import Deadlines
 from services.transfer.projections import profiles, quote_terms
 
@@ -68,7 +72,13 @@ def main() -> None:
         people = OwnedPeople(runtime.reads, Owner(core, "/internal/profiles", token))
         transfers = api.Transfers(runtime.commands, runtime.reading, quotes, people)
         health = runtime.health()
-        app = create_app(settings, [api.routes(transfers, tokens)], health)
+        callers, lists = Callers.from_settings(settings), Lists(runtime.reading, Cursors.from_settings(settings))
+        routers = [
+            api.routes(transfers, tokens, callers),
+            list_routes(lists, callers, api.view),
+            lookup_routes(settings, runtime.reads),
+        ]
+        app = create_app(settings, routers, health)
         return process.Running(app=app, tasks=dict(runtime.tasks()), health=health)
 
     process.run(settings, build)

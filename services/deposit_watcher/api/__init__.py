@@ -8,7 +8,7 @@ from uuid import UUID
 
 from starlette.responses import Response
 
-from services.deposit_watcher.api.replies import DepositAccepted, RouteReply, WaitingReply
+from services.deposit_watcher.api.replies import DepositAccepted, RouteNotFound, RouteReply, WaitingReply
 from services.deposit_watcher.api.reports import DepositBatchReport, DepositReport, Judged, Reports, Source
 from services.deposit_watcher.domain.states import Mismatched, Unexpected, Unmatched
 from services.kernel import tracing
@@ -19,20 +19,15 @@ from services.kernel.engine import Engine
 from services.kernel.group_commit import GroupCommit
 from services.kernel.http import Reply, reply
 from services.kernel.ids import derive
+from services.kernel.internal import OVERSEERS, Callers
 from services.kernel.poll import Record
-from services.kernel.rejected import NotFound
 from services.kernel.routing import BULK_BYTES_MAX, WEBHOOK_BYTES_MAX, Request, Router
 from services.kernel.strict_json import read_uuid
-from services.kernel.tokens import Tokens, require
 from services.kernel.webhook import HEADER
 
 WAITING_MAX = 200  # rows of one answer
 WAITING = """SELECT stream_id FROM stream_state WHERE tenant = $1 AND stage IN ('Unexpected', 'Unmatched', 'Mismatched')
              ORDER BY changed_at LIMIT $2"""
-
-
-class RouteNotFound(NotFound):
-    """No money and no transfer is known on this route."""
 
 
 class RecordTooLarge(Exception):
@@ -133,8 +128,8 @@ def sole(signatures: Sequence[bytes]) -> str | None:
     return signatures[0].decode("latin-1") if len(signatures) == 1 else None
 
 
-def routes(deposits: Deposits, tokens: Tokens) -> Router:
-    """/v1/webhooks/deposit and what staff look at."""
+def routes(deposits: Deposits, callers: Callers) -> Router:
+    """/v1/webhooks/deposit, and what staff look at but for the list."""
     router = Router()
 
     @router.post(
@@ -153,18 +148,16 @@ def routes(deposits: Deposits, tokens: Tokens) -> Router:
         """Up to 500 reports under one signature, with a result for each."""
         return await deposits.report_all(deposits.source(request, await request.body()))
 
-    @router.get("/v1/deposits/waiting", reply=WaitingReply)
+    @router.get("/v1/deposits/waiting", reply=WaitingReply, roles=OVERSEERS)
     async def get_waiting(request: Request) -> Response:
         """For operators: money that fits nothing yet, oldest first."""
-        principal = tokens.authenticate(request.headers)
-        require(principal, "operator", "admin")
+        principal = callers.overseer(request.headers)
         return Reply((200, encode({"deposits": await deposits.waiting(principal.tenant)})))
 
-    @router.get("/v1/deposits/routes/{route_id}", reply=RouteReply, problems=(RouteNotFound,))
+    @router.get("/v1/deposits/routes/{route_id}", reply=RouteReply, roles=OVERSEERS, problems=(RouteNotFound,))
     async def get_route(request: Request) -> Response:
         """For operators: one route with its unresolved money."""
-        principal = tokens.authenticate(request.headers)
-        require(principal, "operator", "admin")
+        principal = callers.overseer(request.headers)
         return Reply((200, encode(await deposits.find(read_uuid(request.path_params["route_id"]), principal.tenant))))
 
     return router

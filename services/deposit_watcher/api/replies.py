@@ -8,7 +8,12 @@ from uuid import UUID
 
 from pydantic import Field
 
+from services.kernel.rejected import NotFound
 from services.kernel.strict_json import Body
+
+
+class RouteNotFound(NotFound):
+    """No money and no transfer is known on this route."""
 
 
 class DepositAccepted(Body):
@@ -38,6 +43,19 @@ class RouteReply(Body):
     unresolved: list[UnresolvedMoney]
     needs_a_person: bool
     in_grace: bool = Field(description="the transfer may still turn up")
+
+
+class ArrivalReply(Body):
+    """Something that came from outside, as it was judged; its bytes stay sealed."""
+
+    arrival_id: UUID
+    source: str = Field(description="the partner, or `unknown`")
+    transport: Literal["webhook", "kafka"]
+    verdict: str
+    reference: str | None
+    content: str | None = Field(description="fingerprint of the normalised business fields")
+    received_at: datetime
+    size_bytes: int = Field(description="of the sealed body; an item of a batch has its bytes in the batch's")
 
 
 class WaitingReply(Body):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
@@ -17,10 +18,13 @@ from services.kernel.engine import Engine
 from services.kernel.group_commit import GroupCommit
 from services.kernel.http import Reply, meta, reply
 from services.kernel.idempotency import item_key, request_key
+from services.kernel.internal import OVERSEERS, Callers
+from services.kernel.pages import Instant, Query, read_query
 from services.kernel.problem import Problem, unavailable
 from services.kernel.rejected import Rejected
 from services.kernel.routing import BULK_BYTES_MAX, Request, Router
 from services.kernel.strict_json import Body, Id, parse, read_uuid
+from services.kernel.timeline import timeline
 from services.kernel.tokens import Principal, Tokens, require
 from services.transfer.api.replies import TimelineReply, TransferReply
 from services.transfer.domain.commands import (
@@ -156,30 +160,29 @@ class Transfers:
         if found is None or found[0].tenant != principal.tenant:
             raise TransferNotFound(transfer_id)
         head, transfer = found
-        if transfer.opened.customer_id != principal.subject and principal.roles.isdisjoint({"operator", "admin"}):
+        if transfer.opened.customer_id != principal.subject and principal.roles.isdisjoint(OVERSEERS):
             raise TransferNotFound(transfer_id)
         return transfer, head.version
 
-    async def timeline(self, transfer_id: UUID, principal: Principal) -> list[dict[str, Any]]:
-        """Each event of its stream with the states before and after it."""
+    async def find_as_of(self, transfer_id: UUID, principal: Principal, at: datetime) -> tuple[Transfer, int]:
+        """As it stood at that instant, folded from its events. Raises TransferNotFound, also for before it was."""
         await self.find(transfer_id, principal)
-        rows = []
-        async for recorded, before, after in self._reads.history(transfer_id):
-            rows.append(
-                {
-                    "version": recorded.version,
-                    "event_id": recorded.event_id,
-                    "type": recorded.event_type,
-                    "from": getattr(before, "state", None),
-                    "to": getattr(after, "state", None),
-                    "at": recorded.occurred_at,
-                    "actor": recorded.meta.actor,
-                    "reason": recorded.meta.reason,
-                    "correlation_id": recorded.meta.correlation_id,
-                    "causation_id": recorded.meta.causation_id,
-                }
-            )
-        return rows
+        found: tuple[Transfer, int] = (None, 0)
+        async for recorded, _, after in self._reads.history(transfer_id):
+            if recorded.occurred_at > at:
+                break
+            found = (after, recorded.version)
+        if found[0] is None:
+            raise TransferNotFound(transfer_id)
+        return found
+
+    async def timeline(self, transfer_id: UUID, principal: Principal) -> list[dict[str, Any]]:
+        """Each event of its stream with the states before and after it; staff see its content too."""
+        await self.find(transfer_id, principal)
+        events = await timeline(self._reads, transfer_id)
+        if principal.roles.isdisjoint(OVERSEERS):
+            return [{name: each[name] for name in each if name != "data"} for each in events]
+        return events
 
     async def _facts(self, wishes: Sequence[TransferRequest], principal: Principal) -> Facts:
         """What others own, in one look-up each and before the transaction."""
@@ -229,8 +232,17 @@ def _party(person: Person) -> Party:
     return Party(profile_id=person.profile_id, customer_id=person.customer_id, kyc=person.kyc)
 
 
-def routes(transfers: Transfers, tokens: Tokens) -> Router:
-    """/v1/transfers."""
+class TransferAsOf(Query):
+    """When."""
+
+    as_of: Instant | None = Field(None, description="the transfer as it stood then; RFC 3339")
+
+
+READERS = ("customer", *OVERSEERS)
+
+
+def routes(transfers: Transfers, tokens: Tokens, callers: Callers) -> Router:
+    """/v1/transfers, but for the list."""
     router = Router("/v1/transfers")
 
     @router.post(body=TransferRequest, reply=TransferReply, problems=OPENING)
@@ -251,17 +263,24 @@ def routes(transfers: Transfers, tokens: Tokens) -> Router:
         key = request_key(request, principal, raw)
         return await transfers.open_all(parse(raw, TransferBatchRequest).transfers, key, meta(principal), principal)
 
-    @router.get("/{transfer_id}", reply=TransferReply, problems=(TransferNotFound,))
+    @router.get(
+        "/{transfer_id}", reply=TransferReply, query=TransferAsOf, roles=READERS,
+        problems=(TransferNotFound, "invalid-query"),
+    )  # fmt: skip
     async def get_transfer(request: Request) -> Response:
         """A transfer of yours, never older than what you were told before. ETag is its version."""
-        principal = tokens.authenticate(request.headers)
-        transfer, version = await transfers.find(read_uuid(request.path_params["transfer_id"]), principal)
+        principal = callers.authenticate(request.headers)
+        transfer_id = read_uuid(request.path_params["transfer_id"])
+        if request.scope["query_string"] and (at := read_query(request, TransferAsOf).as_of) is not None:
+            transfer, version = await transfers.find_as_of(transfer_id, principal, at)
+        else:
+            transfer, version = await transfers.find(transfer_id, principal)
         return Reply((200, encode(view(transfer, version))), ((b"etag", b'"%d"' % version),))
 
-    @router.get("/{transfer_id}/timeline", reply=TimelineReply, problems=(TransferNotFound,))
+    @router.get("/{transfer_id}/timeline", reply=TimelineReply, roles=READERS, problems=(TransferNotFound,))
     async def get_timeline(request: Request) -> Response:
         """Its history: each event with the states before and after it."""
-        principal = tokens.authenticate(request.headers)
+        principal = callers.authenticate(request.headers)
         transfer_id = read_uuid(request.path_params["transfer_id"])
         return Reply(
             (200, encode({"transfer_id": transfer_id, "events": await transfers.timeline(transfer_id, principal)}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from pydantic import Field
@@ -33,6 +34,7 @@ class TransferReply(Body):
 class TimelineEvent(Body):
     """One event of the transfer's stream."""
 
+    stream_id: UUID = Field(description="the transfer")
     version: int = Field(ge=1)
     event_id: UUID
     type: str
@@ -43,6 +45,8 @@ class TimelineEvent(Body):
     reason: str | None
     correlation_id: UUID
     causation_id: UUID | None
+    trace_id: str | None = Field(description="of the request or record that caused it; 32 hex digits")
+    data: dict[str, Any] | None = Field(None, description="its content, for staff; what is personal stays sealed")
 
 
 class TimelineReply(Body):

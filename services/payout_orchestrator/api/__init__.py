@@ -17,22 +17,19 @@ from services.kernel.decider import Arrival, Ask, Meta, Outcome, Unit
 from services.kernel.engine import Engine
 from services.kernel.group_commit import GroupCommit
 from services.kernel.http import Reply
+from services.kernel.internal import OVERSEERS, Callers
 from services.kernel.problem import Problem
-from services.kernel.rejected import NotFound
 from services.kernel.routing import BULK_BYTES_MAX, Request, Router
 from services.kernel.strict_json import Body, parse, read_uuid
 from services.kernel.telemetry import logger
-from services.kernel.tokens import Principal, Tokens
+from services.kernel.tokens import Principal
 from services.kernel.vault_arrivals import Seal
 from services.kernel.webhook import HEADER, Signed, Verifier
+from services.payout_orchestrator.api.replies import PayoutNotFound, PayoutReply, view
 from services.payout_orchestrator.domain.commands import PayoutCommand
 
 CallbackReader = Callable[[object], PayoutCommand]
 _LOG = logger("payouts")
-
-
-class PayoutNotFound(NotFound):
-    """There is no such payout, or it belongs to somebody else."""
 
 
 class CallbackItem(Body):
@@ -69,19 +66,6 @@ class CallbackReply(Body):
     """A result for each item, in the order of the request."""
 
     results: list[CallbackResult]
-
-
-class PayoutReply(Body):
-    """A payout without the creditor; amounts in minor units."""
-
-    payout_id: UUID
-    transfer_id: UUID
-    state: str
-    version: int = Field(ge=1)
-    amount_minor: int
-    currency: str
-    rail: str
-    partner: str
 
 
 class _Envelope(Body):
@@ -194,7 +178,7 @@ class Callbacks:
         if found is None or found[0].tenant != principal.tenant or found[1] is None:
             raise PayoutNotFound(payout_id)
         head, payout = found
-        if payout.terms.customer_id != principal.subject and principal.roles.isdisjoint({"operator", "admin"}):
+        if payout.terms.customer_id != principal.subject and principal.roles.isdisjoint(OVERSEERS):
             raise PayoutNotFound(payout_id)
         return view(payout, head.version)
 
@@ -205,22 +189,8 @@ def _said(outcome: Outcome) -> str:
     return "accepted" if outcome.heads and outcome.heads[0].state is not None else "unmatched"
 
 
-def view(payout: Any, version: int) -> dict[str, Any]:
-    """A payout without the creditor; amounts in minor units."""
-    return {
-        "payout_id": payout.terms.payout_id,
-        "transfer_id": payout.terms.transfer_id,
-        "state": payout.state,
-        "version": version,
-        "amount_minor": payout.terms.amount.minor,
-        "currency": payout.terms.amount.currency,
-        "rail": payout.terms.rail,
-        "partner": payout.terms.partner,
-    }
-
-
-def routes(callbacks: Callbacks, tokens: Tokens) -> Router:
-    """/v1/webhooks/payout and /v1/payouts."""
+def routes(callbacks: Callbacks, callers: Callers) -> Router:
+    """/v1/webhooks/payout and one payout."""
     router = Router()
 
     @router.post(
@@ -233,10 +203,12 @@ def routes(callbacks: Callbacks, tokens: Tokens) -> Router:
         signature = signatures[0].decode("latin-1") if len(signatures) == 1 else None
         return await callbacks.receive(signature, await request.body())
 
-    @router.get("/v1/payouts/{payout_id}", reply=PayoutReply, problems=(PayoutNotFound,))
+    @router.get(
+        "/v1/payouts/{payout_id}", reply=PayoutReply, roles=("customer", *OVERSEERS), problems=(PayoutNotFound,)
+    )
     async def get_payout(request: Request) -> Response:
         """A payout, without the creditor's data."""
-        principal = tokens.authenticate(request.headers)
+        principal = callers.authenticate(request.headers)
         return Reply((200, encode(await callbacks.find(read_uuid(request.path_params["payout_id"]), principal))))
 
     return router
