@@ -203,7 +203,8 @@ def session_routes(sessions: Sessions, users: Users, tenant: str) -> Router:
     """/v1/auth/login, refresh, logout. The refresh token says who asks: an access token may have ended."""
     router = Router()
 
-    @router.post("/v1/auth/login", status=200, body=LoginRequest, reply=SessionReply, roles=(), keyed=False)
+    @router.post("/v1/auth/login", status=200, body=LoginRequest, reply=SessionReply, roles=(), keyed=False,
+                 problems=("credentials-invalid",))  # fmt: skip
     async def post_login(request: Request) -> Response:
         """A bearer token for login and password, and a refresh token for the next one."""
         wish = parse(await request.body(), LoginRequest)
