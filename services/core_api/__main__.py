@@ -24,8 +24,7 @@ from starlette.types import ASGIApp
 from contracts import topics
 from services.core_api import handlers
 from services.core_api.adapters.headers import Cors, Dressed, public_headers
-from services.core_api.adapters.keys import AllServices, own_keys, remote
-from services.core_api.adapters.keys import Ask as AskKeys
+from services.core_api.adapters.keys import AllServices, local, remote
 from services.core_api.adapters.passwords import Argon2
 from services.core_api.adapters.proxy import Absent, Door, Proxy, Target, targets
 from services.core_api.adapters.quotas import Limited, Quota, Take, by_address, by_user
@@ -54,6 +53,7 @@ from services.kernel.vault import Vault
 from services.kernel.vault_keys import PostgresKeys
 
 FIRST_LOOK_SECONDS = 3.0
+SERVICES = {"deposit": "deposit_watcher", "payout": "payout_orchestrator", "recon": "reconciliation"}  # in full
 EXIT_REFUSED, EXIT_USAGE = 1, 2
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 ROLES = ("customer", "operator", "admin")
@@ -154,13 +154,13 @@ def quotas(settings: Settings, tokens: Tokens) -> tuple[dict[str, Take], Take | 
     return addressed, user
 
 
-def key_books(settings: Settings, runtime: Runtime, others: Mapping[str, Target]) -> AllServices:
-    """Ourselves, and every service behind the door that is there."""
+def key_books(settings: Settings, own: Router, others: Mapping[str, Target]) -> AllServices:
+    """Ourselves, by our `own` internal routes, and every service behind the door that is there."""
     token = ServiceToken(ServiceTokens.from_settings(settings), "core_api", settings.tenant)
-    asks: dict[str, AskKeys] = {"core_api": own_keys(runtime.reads.fetch, settings.tenant)}
+    asks = {"core_api": local(own, token)}
     for target in others.values():
         if not isinstance(target.upstream, Absent):
-            asks[target.service] = remote(target.upstream, token)
+            asks[SERVICES.get(target.service, target.service)] = remote(target.upstream, token)
     return AllServices(asks)
 
 
@@ -178,19 +178,20 @@ async def build(settings: Settings, opened: AsyncExitStack) -> process.Running:
         token_seconds=settings.token_seconds, session_seconds=settings.session_seconds,
     )  # fmt: skip
     others = behind(settings, opened)
+    lookups = lookup_routes(settings, runtime.reads)
     takes, otherwise = quotas(settings, tokens)
     public: list[Router] = [
         user_routes(users, runtime.commands, gate, tokens, settings.tenant),
         session_routes(sessions, users, settings.tenant),
         profile_routes(profiles, gate, tokens),
         maintenance_routes(gate, tokens),
-        key_routes(key_books(settings, runtime, others), tokens),
+        key_routes(key_books(settings, lookups, others), tokens),
     ]
     health = runtime.health()
     bare = replace(settings, cors_allow_origins=())  # the door answers that, for everything behind it
     counted = [limited(router, takes, otherwise) for router in public]
     own = create_app(bare, [*counted, docs_routes()], health, public=True)
-    inside = [internal_routes(profiles, ServiceTokens.from_settings(settings)), lookup_routes(settings, runtime.reads)]
+    inside = [internal_routes(profiles, ServiceTokens.from_settings(settings)), lookups]
     internal = create_app(bare, inside, health)
     with suppress(Exception):  # the database may be away at the start: the watch goes on looking
         async with asyncio.timeout(FIRST_LOOK_SECONDS):

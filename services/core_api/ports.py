@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 
@@ -31,5 +31,5 @@ class Gate(Protocol):
 class KeyBooks(Protocol):
     """The request keys of all services."""
 
-    async def find(self, query: Mapping[str, str]) -> tuple[list[Any], list[str]]:
-        """What is stored under the key that `query` names, and the services that did not answer in time."""
+    async def find(self, query: str) -> tuple[list[Any], list[str]]:
+        """What is stored under the key that `query` (of a URL) names, and the services that did not answer in time."""

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import urlencode
 
 import msgspec
 
+from services.kernel.routing import Request, Router
+from services.kernel.telemetry import logger
 from services.kernel.tokens import ServiceToken
 from services.kernel.upstream import Link, Upstream, UpstreamLost
 
 ANSWER_SECONDS_MAX = 3.0
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 PATH = "/internal/idempotency-keys"
-Ask = Callable[[Mapping[str, str]], Awaitable[list[Any]]]  # the items of one service; raises when it does not answer
+Ask = Callable[[str], Awaitable[bytes]]  # a URL's query -> the answer of one service; raises when there is none
+_LOG = logger("keys")
 
 
 class AllServices:
@@ -25,46 +27,30 @@ class AllServices:
         """By the name of the service."""
         self._asks = dict(asks)
 
-    async def find(self, query: Mapping[str, str]) -> tuple[list[Any], list[str]]:
-        """The oldest first."""
-        found = await asyncio.gather(*(_within(ask(query)) for ask in self._asks.values()))
-        answers = dict(zip(self._asks, found, strict=True))
-        items = [item for answer in answers.values() if answer is not None for item in answer]
-        unanswered = [service for service, answer in answers.items() if answer is None]
-        return sorted(items, key=lambda item: str(item.get("created_at"))), unanswered
+    async def find(self, query: str) -> tuple[list[Any], list[str]]:
+        """As the port says; the oldest first."""
+        found = await asyncio.gather(*(_within(service, ask(query)) for service, ask in self._asks.items()))
+        items = [item for answer in found if answer is not None for item in answer]
+        unanswered = [service for service, answer in zip(self._asks, found, strict=True) if answer is None]
+        return sorted(items, key=lambda item: str(item["created_at"])), unanswered
 
 
-async def _within(asked: Awaitable[list[Any]]) -> list[Any] | None:
+async def _within(service: str, asked: Awaitable[bytes]) -> list[Any] | None:
     try:
         async with asyncio.timeout(ANSWER_SECONDS_MAX):
-            return await asked
-    except Exception:  # noqa: BLE001 - whatever it was, the caller is told that this service did not answer
+            items: list[Any] = msgspec.json.decode(await asked)["items"]
+    except Exception as error:  # noqa: BLE001 - whatever it was, the caller is told that this service did not answer
+        _LOG.warning("keys_not_answered", service=service, error=type(error).__name__)
         return None
-
-
-OWN = """
-    SELECT tenant, principal, key, fingerprint, status, convert_from(answer, 'UTF8') AS answer, created_at, expires_at
-    FROM request_key
-    WHERE key = $1 AND tenant = $2 AND ($3::text IS NULL OR principal = $3)
-    ORDER BY created_at LIMIT 100"""
-
-
-def own_keys(fetch: Callable[..., Awaitable[list[Any]]], tenant: str) -> Ask:
-    """Our own, from our own table."""
-
-    async def ask(query: Mapping[str, str]) -> list[Any]:
-        rows = await fetch(OWN, query["key"], tenant, query.get("principal"))
-        return [{"service": "core_api", **dict(row)} for row in rows]
-
-    return ask
+    return items
 
 
 def remote(upstream: Upstream, token: ServiceToken) -> Ask:
     """Asks a service behind the door."""
 
-    async def ask(query: Mapping[str, str]) -> list[Any]:
-        head = f"GET {PATH}?{urlencode(query)} HTTP/1.1\r\nhost: {upstream.authority.decode()}\r\n"
-        request = f"{head}authorization: Bearer {token()}\r\n\r\n".encode()
+    async def ask(query: str) -> bytes:
+        head = f"GET {PATH}?{query} HTTP/1.1\r\nhost: {upstream.authority.decode()}\r\n"
+        request = f"{head}authorization: Bearer {token()}\r\n\r\n".encode("latin-1")
         link = await upstream.exchange(request, repeatable=True)
         try:
             body = await _whole(link)
@@ -72,10 +58,25 @@ def remote(upstream: Upstream, token: ServiceToken) -> Ask:
             upstream.release(link)
         if link.status != 200:
             raise UpstreamLost(f"status {link.status}")
-        items: list[Any] = msgspec.json.decode(body)["items"]
-        return items
+        return body
 
     return ask
+
+
+def local(router: Router, token: ServiceToken) -> Ask:
+    """Asks ourselves: the same route, without a connection."""
+    endpoint = next(route.endpoint for route in router.routes if route.path == PATH)
+
+    async def ask(query: str) -> bytes:
+        headers = [(b"authorization", b"Bearer " + token().encode())]
+        scope = {"type": "http", "method": "GET", "path": PATH, "query_string": query.encode("latin-1"), "headers": headers}
+        return bytes((await endpoint(Request(scope, _nothing, b""))).body)
+
+    return ask
+
+
+async def _nothing() -> Any:
+    raise AssertionError("it has no body")
 
 
 async def _whole(link: Link) -> bytes:

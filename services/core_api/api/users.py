@@ -30,6 +30,7 @@ from services.kernel.vault import Erased, Vault
 
 PASSWORD_CHARS_MIN = 8  # NIST SP 800-63B; checked where users are made
 PASSWORD_CHARS_MAX = 256
+SIGN_UP = "/v1/auth/signup"
 DIGEST_CHARS = 32  # 128 bits of a login's digest tell two logins apart
 
 
@@ -82,7 +83,8 @@ class Users:
         digest = self._vault.digest(tenant, normal(wish.login))
         subject = user_id(tenant, digest)
         principal = f"signup:{digest[:DIGEST_CHARS]}"
-        request_key = RequestKey(tenant, principal, key, self._vault.digest(tenant, _signed(body)))
+        fingerprint = f"{self._vault.digest(tenant, canonical(body).decode())} POST {SIGN_UP}"
+        request_key = RequestKey(tenant, principal, key, fingerprint)
         asked = meta(Principal(subject, tenant, frozenset()))
         hashed = await self._passwords.hash(wish.password)
         asks: tuple[Ask, ...] = ()
@@ -118,10 +120,6 @@ class Users:
             return None
 
 
-def _signed(body: bytes) -> str:
-    return f"POST\n/v1/auth/signup\n{canonical(body).decode()}"
-
-
 def signed_up(outcome: Outcome) -> Answer:
     """201 with the user, or that the login is taken: a unit without an ask had nothing to register."""
     refusal = outcome.refusal or (None if outcome.heads else LoginTaken())
@@ -135,7 +133,7 @@ def user_routes(users: Users, commands: GroupCommit, gate: Gate, tokens: Tokens,
     """/v1/auth/signup and /v1/me; `tenant` is that of this installation, which serves no other."""
     router = Router()
 
-    @router.post("/v1/auth/signup", body=SignUpRequest, reply=UserReply, roles=(), keyed=True, problems=(LoginTaken,))
+    @router.post(SIGN_UP, body=SignUpRequest, reply=UserReply, roles=(), keyed=True, problems=(LoginTaken,))
     async def post_signup(request: Request) -> Response:
         """Become a customer. Needs an Idempotency-Key; log in afterwards."""
         gate.judge_anybody()
