@@ -11,10 +11,11 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from services.kernel import semconv, tracing
 from services.kernel.codec import EventCodec
 from services.kernel.decider import Cause, Consumes, Meta, Outcome, Unit
 from services.kernel.engine import Intake
@@ -27,6 +28,7 @@ SUSPECT_TRIES_MAX = 3  # a record that was in hand at this many deaths is parked
 PARKED_MIN, PARKED_SHARE, PARKED_SECONDS = 20, 0.05, 60.0  # beyond both, the deploy is bad and not the data
 CHECKPOINT_SECONDS = 5.0  # what a start has to learn again, in a time in which a stream has moved a few times
 SAVE_SECONDS = 2.0  # for the last checkpoint of a member that leaves: the others wait for it
+_NO_STEP = nullcontext()
 AWAY_MAX = 60  # batches in a row that found the store away; then the process starts again
 
 
@@ -146,7 +148,19 @@ class Consumer:
                 await self._one_by_one(ours)
                 self._alone -= alone
             else:
-                await self._commit([self._read(record) for record in ours])
+                received = [self._read(record) for record in ours]
+                with self._step(received):
+                    await self._commit(received)
+
+    def _step(self, received: Sequence[Received]) -> AbstractContextManager[object]:
+        """The span of a poll, linked to each of its records. Nothing is looked at unless spans are exported."""
+        if tracing.exporter is None:
+            return _NO_STEP
+        said: dict[str, str | int] = {
+            semconv.MESSAGING_SYSTEM: semconv.KAFKA, semconv.MESSAGING_OPERATION: "process",
+            semconv.MESSAGING_GROUP: self.inbox.name, semconv.MESSAGING_COUNT: len(received),
+        }  # fmt: skip
+        return tracing.joined(f"process {self.inbox.name}", map(_traceparent, received), "consumer", said)
 
     async def settle(self) -> None:
         """Store how far we have come, where nothing else had to be written. To be called about every second."""
@@ -346,6 +360,12 @@ class Consumer:
         parked_sum, total_sum = sum(row[1] for row in self._parked), sum(row[2] for row in self._parked)
         if parked_sum >= PARKED_MIN and parked_sum > total_sum * PARKED_SHARE:
             raise ParkingRate(f"{parked_sum} of {total_sum} records parked within {PARKED_SECONDS:.0f} s")
+
+
+def _traceparent(received: Received) -> str | None:
+    if received.unit is not None:
+        return received.unit.meta.traceparent
+    return received.envelope.traceparent if received.envelope is not None else None
 
 
 def _meta(cause: Cause, actor: str, traceparent: str | None) -> Meta:

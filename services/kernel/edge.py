@@ -13,7 +13,7 @@ from prometheus_client import Counter, Histogram
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.kernel import metrics, tracing
+from services.kernel import metrics, semconv, tracing
 from services.kernel.problem import (
     CONTENT_TYPE,
     Headers,
@@ -94,7 +94,8 @@ class Edge:
             self._observe(scope, status, time.perf_counter() - started)
             if tracing.exporter:
                 name = f"{scope['method']} {template(scope)}"
-                tracing.exporter.record(name, trace, tracing.parse(parent), started_ns, {"http.status": status})
+                said: dict[str, str | int] = {semconv.HTTP_STATUS: status, semconv.HTTP_ROUTE: template(scope)}
+                tracing.exporter.record(name, trace, tracing.parse(parent), started_ns, said, "server")
 
     def _observe(self, scope: Scope, status: int, seconds: float) -> None:
         key = (scope["method"], template(scope), status)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
+from services.kernel import tracing
 from services.kernel.decider import Again, Ask, Call, Due, EffectDone, Head, Meta, Outcome, Unit
 from services.kernel.engine import Engine, Units
 from services.kernel.pace import Pace
@@ -136,7 +137,8 @@ class Worker:
             await self._out(call, [(each, outcome.heads[0]) for each, outcome in going])
 
     async def _out(self, call: Call, items: Sequence[tuple[Due, Head]]) -> None:
-        answers = await call.call(items)
+        with tracing.joined(f"call {call.name}", [due.traceparent for due, _ in items], "client"):
+            answers = await call.call(items)
         assert len(answers) == len(items), f"{call.name} answers each item"
         units = [self._outcome(due, answer) for (due, _), answer in zip(items, answers, strict=True)]
         await self._write(units, [due for due, _ in items])

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from services.kernel import semconv
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+Kind = Literal["internal", "server", "client", "producer", "consumer"]
 _NO_TRACE = "0" * 32
 _NO_SPAN = "0" * 16
 SPAN_QUEUE_MAX = 2_048  # beyond it spans are dropped: tracing may never slow the work down
@@ -75,7 +78,30 @@ def traceparent() -> str | None:
 @contextmanager
 def span(name: str, header: str | None = None, attributes: Mapping[str, str | int] | None = None) -> Iterator[Trace]:
     """A step inside the current story, or after the one that `header` names. Exported when an exporter is on."""
-    parent = parse(header) or _current.get()
+    with _step(name, parse(header) or _current.get(), attributes or {}) as trace:
+        yield trace
+
+
+@contextmanager
+def joined(
+    name: str, headers: Iterable[str | None], kind: Kind = "internal", attributes: Mapping[str, str | int] | None = None
+) -> Iterator[Trace]:
+    """A step that many steps lead to, a `traceparent` each. It goes on with their story when they are all of one; else
+    it is a story of its own. Either way it is linked to each of several."""
+    found = [trace for trace in map(parse, headers) if trace is not None]
+    one = found[0] if len({trace.trace_id for trace in found}) == 1 else None
+    with _step(name, one, attributes or {}, kind, found if len(found) > 1 else ()) as trace:
+        yield trace
+
+
+@contextmanager
+def _step(
+    name: str,
+    parent: Trace | None,
+    attributes: Mapping[str, str | int],
+    kind: Kind = "internal",
+    links: Sequence[Trace] = (),
+) -> Iterator[Trace]:
     trace = parent.child() if parent else begin()
     token = _current.set(trace)
     started = time.time_ns() if exporter else 0
@@ -84,7 +110,7 @@ def span(name: str, header: str | None = None, attributes: Mapping[str, str | in
     finally:
         _current.reset(token)
         if exporter:
-            exporter.record(name, trace, parent, started, attributes or {})
+            exporter.record(name, trace, parent, started, attributes, kind, links)
 
 
 class Exporter:
@@ -96,10 +122,18 @@ class Exporter:
         self._resource = resource
 
     def record(
-        self, name: str, trace: Trace, parent: Trace | None, started_ns: int, attributes: Mapping[str, str | int]
+        self,
+        name: str,
+        trace: Trace,
+        parent: Trace | None,
+        started_ns: int,
+        attributes: Mapping[str, str | int],
+        kind: Kind = "internal",
+        links: Sequence[Trace] = (),
     ) -> None:
         """One finished step; `started_ns` since 1970, it ends now."""
         from opentelemetry.sdk.trace import ReadableSpan  # noqa: PLC0415 - 40 MB that most processes never need
+        from opentelemetry.trace import Link, SpanKind  # noqa: PLC0415
 
         self._processor.on_end(
             ReadableSpan(
@@ -108,6 +142,8 @@ class Exporter:
                 parent=_context(parent) if parent else None,
                 resource=self._resource,
                 attributes=dict(attributes),
+                kind=SpanKind[kind.upper()],
+                links=[Link(_context(each)) for each in links],
                 start_time=started_ns,
                 end_time=time.time_ns(),
             )
@@ -136,6 +172,6 @@ def export_to(endpoint: str, service: str, release: str) -> Exporter:
 
     global exporter  # noqa: PLW0603 - one exporter for a process, set once before it serves
     otlp = OTLPSpanExporter(endpoint=endpoint.rstrip("/") + "/v1/traces", timeout=5)
-    resource = Resource.create({"service.name": service, "service.version": release})
+    resource = Resource.create({"service.name": service, "service.version": release}, semconv.SCHEMA_URL)
     exporter = Exporter(BatchSpanProcessor(otlp, max_queue_size=SPAN_QUEUE_MAX), resource)
     return exporter

@@ -105,6 +105,12 @@ def view(route_id: UUID, state: Any) -> dict[str, Any]:
     }
 
 
+def _story(record: Record, arrival_id: UUID) -> str:
+    """The sender's `traceparent`; without one, a story that begins here and is the same whenever it is read again."""
+    sent = sole([value for name, value in record.headers if name.lower() == "traceparent"])
+    return (tracing.parse(sent) or tracing.Trace(arrival_id.hex, arrival_id.hex[16:])).header
+
+
 def on_partner_record(reports: Reports, epoch: int) -> Callable[[Record], Unit]:
     """The reader of `partner.deposits.v1`: the same judgement; a refused record is kept and never stops the topic.
 
@@ -117,7 +123,7 @@ def on_partner_record(reports: Reports, epoch: int) -> Callable[[Record], Unit]:
             raise RecordTooLarge(f"{len(body)} bytes")
         signature = sole([value for name, value in record.headers if name.lower() == HEADER])
         arrival_id = derive(record.topic, epoch, record.partition, record.offset)
-        (unit,) = reports.single(Source("kafka", signature, body, arrival_id)).units
+        (unit,) = reports.single(Source("kafka", signature, body, arrival_id, _story(record, arrival_id))).units
         return unit
 
     return read

@@ -13,6 +13,7 @@ from uuid import UUID
 import aiohttp
 import msgspec
 
+from services.kernel import tracing
 from services.kernel.money import Money, iso4217
 from services.kernel.rejected import Invalid, Rejected
 from services.payout_orchestrator.domain.commands import (
@@ -136,9 +137,11 @@ class BankRail:
         """The items of a good answer, or what the whole call means."""
         connect = min(CONNECT_SECONDS, seconds / 2)  # before `total`, which cannot tell a connection from an answer
         timeout = aiohttp.ClientTimeout(total=seconds, connect=connect)
+        trace = tracing.traceparent()
+        headers = self._headers | {"traceparent": trace} if trace else self._headers
         try:
             async with self._session.post(
-                self._base_url + path, data=msgspec.json.encode(content), headers=self._headers, timeout=timeout,
+                self._base_url + path, data=msgspec.json.encode(content), headers=headers, timeout=timeout,
                 allow_redirects=False,
             ) as response:  # fmt: skip
                 if not 200 <= response.status < 300:

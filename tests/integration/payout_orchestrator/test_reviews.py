@@ -1,4 +1,4 @@
-"""The queue of payouts that wait for a person, as its metrics tell it: counted in the database, once for each change."""
+"""The queue of payouts that wait for a person, as its metrics tell it: as the database says, once for each change."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def test_a_batch_that_was_not_committed_counts_nothing(store: PostgresStor
     before, broken = transitions(), Unit((Ask(payout, replace(REFUSED, payout_id=payout)),), META)
     failing = engine(store)
     failing.topic = "\x00"  # what PostgreSQL refuses
-    with pytest.raises(Exception, match="invalid byte|22021|0x00"):
+    with pytest.raises(Exception, match="0x00"):
         await failing.run(Units([broken]))
     assert since(before) == {"queued": 0, "confirmed": 0}
 
