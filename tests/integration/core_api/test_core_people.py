@@ -88,6 +88,17 @@ async def test_the_owner_sees_a_profile_in_full_and_an_operator_masked(system: S
     assert (masked[1]["name"], masked[1]["account"]) == ("A*** B***", "*********6789")
 
 
+async def test_s0_06_nobody_asserts_their_own_kyc(system: System) -> None:
+    owner = await system.user("a@example.com", "customer")
+    for claim in ({"kyc": "approved"}, {"approved": True}, {"verdict": "approved"}):
+        status, problem = await system.ask("POST", "/v1/profiles", RECEIVER | claim, idempotency_key="own", **owner)
+        assert (status, problem["errors"][0]["code"]) == (422, "unknown-member")
+    path = f"/v1/profiles/{(await created(system, owner, RECEIVER))['profile_id']}"
+    verdict = {"verdict": "approved", "reason": "trust me"}
+    assert (await system.ask("POST", path + "/kyc", verdict, **owner))[0] == 403
+    assert (await system.ask("GET", path, **owner))[1]["kyc"] == "pending"
+
+
 async def test_nobody_else_finds_it(system: System) -> None:
     owner, other = await system.user("a@example.com", "customer"), await system.user("b@example.com", "customer")
     stranger = system.bearer(Principal(uuid4(), "elsewhere", frozenset({"operator"})))
