@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from rich.console import Group, RenderableType
@@ -49,7 +49,8 @@ def _ask(name: str, ask: Ask) -> Sequence[Check]:
             return [Check(name, "unknown", "this system does not tell")]
         verdict: Verdict = "bad" if error.code in {Exit.UNAVAILABLE, Exit.TIMED_OUT, Exit.FAILED} else "unknown"
         return [Check(name, verdict, error.message, error.hint)]
-    return [found] if isinstance(found, Check) else found
+    checks = [found] if isinstance(found, Check) else found
+    return [check if check.name else replace(check, name=name) for check in checks]
 
 
 def verdict_of(checks: Sequence[Check]) -> Verdict:

@@ -191,8 +191,8 @@ def refused(answer: Answer, method: str, path: str) -> OpsError:
         "http": f"{answer.status} {method} {path}",
         "trace": problem.get("trace_id") or answer.headers.get("x-request-id"),
         "type": problem.get("type"),
-        "errors": problem.get("errors"),
-        "retry after": f"{retry_after} s" if retry_after else None,
+        "errors": _faults(problem.get("errors")),
+        "retry": f"after {retry_after} s" if retry_after else None,
     }
     return OpsError(
         of_status(answer.status) if answer.status >= 400 else Exit.FAILED,
@@ -201,3 +201,11 @@ def refused(answer: Answer, method: str, path: str) -> OpsError:
         hint=hint_of(code, answer.status),
         facts={name: value for name, value in facts.items() if value},
     )
+
+
+def _faults(errors: object) -> str | None:
+    """`/send_minor: too-small; /corridor: unknown`."""
+    if not isinstance(errors, list):
+        return None
+    faults = [each for each in errors if isinstance(each, dict)]
+    return "; ".join(f"{each.get('pointer') or '/'}: {each.get('code')}" for each in faults) or None

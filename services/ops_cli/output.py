@@ -17,6 +17,8 @@ from difflib import get_close_matches
 from typing import Any, Literal, TextIO
 
 from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from services.ops_cli.exits import OpsError, usage
@@ -28,6 +30,7 @@ Format = Literal["table", "json", "jsonl", "csv"]
 PLAIN_COLUMNS = 4_000  # the width of what no terminal reads: nothing is cut or wrapped
 SUFFIXES: Mapping[str, Format] = {".csv": "csv", ".json": "json", ".jsonl": "jsonl"}
 ONLY_VERBOSE = frozenset({"type"})  # facts of an error that a person needs rarely
+FACT_COLUMNS = 9
 Json = Mapping[str, Any]
 
 
@@ -167,13 +170,20 @@ class Output:
             return
         self.err.print(Text.assemble(("error: ", "bold red"), (_clean(error.message), "bold")))
         if error.detail:
-            self.err.print(Text("  " + _clean(error.detail)))
+            self.err.print(Padding(Text(_clean(error.detail)), (0, 0, 0, 2), expand=False))
         for name, value in error.facts.items():
             if name in ONLY_VERBOSE and not self.wishes.verbose:
                 continue
-            self.err.print(Text.assemble((f"  {name:<6} ", "dim"), _clean(str(value))))
+            self._fact(name, "dim", str(value))
         if error.hint:
-            self.err.print(Text.assemble(("  hint   ", "cyan"), _clean(error.hint)))
+            self._fact("hint", "cyan", error.hint)
+
+    def _fact(self, name: str, style: str, value: str) -> None:
+        row = Table.grid(padding=(0, 1))
+        row.add_column(width=FACT_COLUMNS, no_wrap=True)
+        row.add_column(overflow="fold")
+        row.add_row(Text(f"  {name}", style=style), Text(_clean(value)))
+        self.err.print(row)
 
     # -- forms
 

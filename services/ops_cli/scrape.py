@@ -64,7 +64,8 @@ def parse(text: str) -> Samples:
     try:
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
-                samples[sample.name, tuple(sorted(sample.labels.items()))] = sample.value
+                if sample.value == sample.value:  # NaN: not known yet
+                    samples[sample.name, tuple(sorted(sample.labels.items()))] = sample.value
     except ValueError:
         return samples
     return samples

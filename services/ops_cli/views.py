@@ -89,10 +89,11 @@ TRANSFERS = [
     Column("transfer", "transfer_id"),
     state(),
     amount("sends", "send_minor", "send_currency"),
-    amount("gets", "receive_minor", "receive_currency", drop=1),
-    Column("corridor", "corridor", drop=3),
-    at("opened", "opened_at", drop=2),
-    Column("route", "route", drop=4),
+    age("age", "opened_at", drop=1),
+    amount("gets", "receive_minor", "receive_currency", drop=2),
+    at("opened", "opened_at", drop=3),
+    Column("corridor", "corridor", drop=4),
+    Column("route", "route", drop=5),
 ]
 TRANSFER = [
     Column("transfer", "transfer_id"),
