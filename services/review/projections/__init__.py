@@ -1,0 +1,1 @@
+"""What waits for a person, as read tables: one for each topic of events, and the queue over them."""
