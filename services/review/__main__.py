@@ -12,12 +12,12 @@ from typing import Annotated
 from services.kernel import process
 from services.kernel.event_store import PostgresStore
 from services.kernel.http import create_app
-from services.kernel.internal import internal_routes
+from services.kernel.internal import lookup_routes
 from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, Var, load_or_exit
 from services.kernel.tokens import ServiceToken, ServiceTokens, Tokens
 from services.kernel.upstream import is_address
-from services.review import api
+from services.review import api, handlers
 from services.review.adapters import gauges
 from services.review.adapters.owners import HttpOwners
 from services.review.adapters.parked import AskedParked
@@ -25,7 +25,7 @@ from services.review.adapters.stories import Stories
 from services.review.api.cursors import Cursors
 from services.review.domain.reasons import Reason
 from services.review.ports import ParkedStreams
-from services.review.projections import deposits, payouts, queue, transfers
+from services.review.projections import queue
 
 PACE_SECONDS = 0.25  # between two fetches: a person may see an item so much later, and money goes first
 
@@ -62,7 +62,7 @@ def service() -> Service:
         schema="review",
         topic="corridor.review.events.v1",
         deciders=(),
-        projections=(deposits.PROJECTION, payouts.PROJECTION, transfers.PROJECTION),
+        projections=handlers.PROJECTIONS,
         pace_seconds=PACE_SECONDS,
     )
 
@@ -84,13 +84,12 @@ def main() -> None:
         opened.push_async_callback(runtime.close)
         owners = HttpOwners(settings.owners())
         opened.callback(owners.close)
-        services = ServiceTokens.from_settings(settings)
-        token = ServiceToken(services, settings.service, settings.tenant)
+        token = ServiceToken(ServiceTokens.from_settings(settings), settings.service, settings.tenant)
         parked = AskedParked(owners, token, partial(queue.own_parked, runtime.reads))
         reviews = api.Reviews(runtime.reads, parked, Stories(owners), lambda: datetime.now(UTC))
         health = runtime.health()
         routes = api.routes(reviews, Tokens.from_settings(settings), Cursors.from_settings(settings), settings.tenant)
-        app = create_app(settings, [routes, internal_routes(settings.service, runtime.reads, services)], health)
+        app = create_app(settings, [routes, lookup_routes(settings, runtime.reads)], health)
         tasks = dict(runtime.tasks()) | {"gauges": partial(gauges.run, partial(waiting, runtime.reads, parked))}
         return process.Running(app=app, tasks=tasks, health=health)
 

@@ -1,0 +1,9 @@
+"""What review listens to: the table of contents. It asks nothing of an engine, since it decides nothing."""
+
+from __future__ import annotations
+
+from services.kernel.decider import Consumes
+from services.review.projections import deposits, payouts, transfers
+
+CONSUMES: Consumes = {}
+PROJECTIONS = (deposits.PROJECTION, payouts.PROJECTION, transfers.PROJECTION)
