@@ -39,8 +39,9 @@ from services.core_api.api.users import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, 
 from services.kernel import process
 from services.kernel.decider import Ask, Meta, Outcome, Unit
 from services.kernel.edge import Edge
-from services.kernel.engine import Units
+from services.kernel.engine import Engine, Units
 from services.kernel.http import create_app
+from services.kernel.ids import new_id
 from services.kernel.internal import lookup_routes
 from services.kernel.pool import Pool
 from services.kernel.routing import Router
@@ -164,6 +165,11 @@ def key_books(settings: Settings, own: Router, others: Mapping[str, Target]) -> 
     return AllServices(asks)
 
 
+def unhurried(runtime: Runtime) -> Engine:
+    """Reads through the session of the probes: a busy pool must not hold up who looks whether there is maintenance."""
+    return Engine(runtime.probes, runtime.service.deciders, runtime.service.topic, new_id)
+
+
 async def build(settings: Settings, opened: AsyncExitStack) -> process.Running:
     """core_api put together."""
     runtime = Runtime(service(), settings)
@@ -172,7 +178,7 @@ async def build(settings: Settings, opened: AsyncExitStack) -> process.Running:
     reads = runtime.reading
     users = Users(reads, vault, Argon2())
     profiles = Profiles(runtime.commands, reads, vault)
-    gate = MaintenanceGate(runtime.commands, reads, tokens, settings.tenant)
+    gate = MaintenanceGate(runtime.commands, unhurried(runtime), tokens, settings.tenant)
     sessions = Sessions(
         runtime.commands, reads, users, tokens,
         token_seconds=settings.token_seconds, session_seconds=settings.session_seconds,

@@ -68,8 +68,9 @@ def local(router: Router, token: ServiceToken) -> Ask:
     endpoint = next(route.endpoint for route in router.routes if route.path == PATH)
 
     async def ask(query: str) -> bytes:
-        headers = [(b"authorization", b"Bearer " + token().encode())]
-        scope = {"type": "http", "method": "GET", "path": PATH, "query_string": query.encode("latin-1"), "headers": headers}
+        bearer = (b"authorization", b"Bearer " + token().encode())
+        raw = query.encode("latin-1")
+        scope = {"type": "http", "method": "GET", "path": PATH, "query_string": raw, "headers": [bearer]}
         return bytes((await endpoint(Request(scope, _nothing, b""))).body)
 
     return ask
