@@ -9,6 +9,7 @@ import contracts.deposit.v1 as deposit
 import contracts.ledger.v1 as ledger
 import contracts.payout.v1 as payout
 import contracts.quote.v1 as quote
+import contracts.recon.v1 as recon
 import contracts.transfer.v1 as transfer
 
 PARTITIONS_DEMO = 4  # one machine: +25-35 % against 12 (design/pitfalls 3b)
@@ -30,9 +31,10 @@ TRANSFER = Topic("corridor.transfer.events.v1", "transfer", transfer.EVENTS)
 DEPOSIT = Topic("corridor.deposit.events.v1", "deposit_watcher", deposit.EVENTS)
 PAYOUT = Topic("corridor.payout.events.v1", "payout_orchestrator", payout.EVENTS)
 LEDGER = Topic("corridor.ledger.events.v1", "ledger", ledger.EVENTS)
+RECON = Topic("corridor.recon.events.v1", "reconciliation", recon.EVENTS)
 PARTNER_DEPOSITS = Topic("partner.deposits.v1", "partner", ())
 
-INTERNAL = (CUSTOMER, QUOTE, TRANSFER, DEPOSIT, PAYOUT, LEDGER)
+INTERNAL = (CUSTOMER, QUOTE, TRANSFER, DEPOSIT, PAYOUT, LEDGER, RECON)
 ALL = (*INTERNAL, PARTNER_DEPOSITS)
 TOPIC_CONFIG = {
     "cleanup.policy": "delete",

@@ -46,6 +46,8 @@ LIVES = (
     Life("Transfer", "services.transfer.domain.states", "stream and key: transfer id"),
     Life("Deposit route", "services.deposit_watcher.domain.states", "stream and key: route id"),
     Life("Payout", "services.payout_orchestrator.domain.states", "stream: payout id; key: transfer id"),
+    Life("Reconciliation run", "services.reconciliation.domain.runs", "stream and key: run id"),
+    Life("Reconciliation issue", "services.reconciliation.domain.issues", "stream and key: issue id"),
     Life("Journal entry", "services.ledger.domain", "stream: entry id; key: its transfer's id, if it has one"),
 )
 HEAD = """\

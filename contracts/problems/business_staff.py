@@ -26,6 +26,16 @@ TYPES = (
         action="Use the `route_id` of `GET /v1/deposits/waiting` or of the transfer.",
     ),
     ProblemType(
+        slug="run-under-way", status=409,
+        meaning="The books are being compared already: there is one run at a time. The attempt was recorded.",
+        action="Ask for that run: `GET /v1/recon/runs?limit=1`; or come back after `Retry-After`.",
+    ),
+    ProblemType(
+        slug="run-not-found", status=404,
+        meaning="There is no run of the reconciliation with this id.",
+        action="Use a `run_id` of `GET /v1/recon/runs`.",
+    ),
+    ProblemType(
         slug="account-not-found", status=404,
         meaning="Nothing was ever posted to this account.",
         action="Use an `account_id` of `GET /v1/ledger/trial-balance`.",

@@ -10,7 +10,7 @@ import asyncpg
 
 PAGE = 10_000
 SETTLED = "ACSC"
-SCHEMAS = ("core", "quote", "transfer", "deposit", "payout", "ledger")
+SCHEMAS = ("core", "quote", "transfer", "deposit", "payout", "ledger", "recon")
 POSTED = "SELECT transfer_id::text, posted_at FROM ledger.entry WHERE kind = 'payout.confirmed' AND posted_at >= $1"
 LAST = """SELECT transfer_id::text, max(posted_at) FROM ledger.entry WHERE transfer_id::text = ANY($1)
           GROUP BY 1 HAVING bool_or(kind = 'payout.confirmed')"""

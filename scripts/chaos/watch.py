@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-SCHEMAS = ("core", "quote", "transfer", "deposit", "payout", "ledger")
+SCHEMAS = ("core", "quote", "transfer", "deposit", "payout", "ledger", "recon")
 EVERY_SECONDS = 0.5
 # A commit may take effect after one that began later: a killed process's last statement may still be running.
 LATE_SECONDS = 30

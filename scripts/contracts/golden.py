@@ -45,6 +45,16 @@ from contracts.payout.v1 import (
 )
 from contracts.payout.v1 import PayoutReviewRequired as PayoutNeedsReview
 from contracts.quote.v1 import QuoteAccepted, QuoteCreated, QuoteExpired
+from contracts.recon.v1 import (
+    CodeCount,
+    IssueCleared,
+    IssueOpened,
+    RunCompleted,
+    RunFailed,
+    RunRefused,
+    RunStarted,
+    Total,
+)
 from contracts.transfer.v1 import (
     FundingConfirmed,
     LateFundingRecorded,
@@ -234,8 +244,40 @@ LEDGER_EVENTS = (
         posted_at=FUNDED_AT,
     ),
 )
+RUN, OTHER_RUN = UUID("01955680-1c2d-7e3f-8a4b-5c6d7e8f9a01"), UUID("01955680-1c2d-7e3f-8a4b-5c6d7e8f9a02")
+RUN_AT = AT + DAY
+DIFFERENCE: dict[str, Any] = {
+    "code": "LEDGER_SETTLEMENT_DIFFERS", "transfer_id": TRANSFER,
+    "issue_id": derive("recon-issue", "LEDGER_SETTLEMENT_DIFFERS", TRANSFER),
+}  # fmt: skip
+RECON_EVENTS = (
+    RunStarted(
+        run_id=RUN, trigger="request", requested_by="0195560f-2f3a-7c41-9d2e-5b7f0a8c1e09",
+        reason="daily reconciliation", started_at=RUN_AT,
+    ),
+    RunRefused(
+        run_id=OTHER_RUN, requested_by="0195560f-2f3a-7c41-9d2e-5b7f0a8c1e09", reason="daily reconciliation",
+        code="RUN_UNDER_WAY", refused_at=RUN_AT + SECOND,
+    ),
+    RunCompleted(
+        run_id=RUN, watermark=RUN_AT, transfers=1_024, not_judged=3, issues_opened=1, issues_cleared=0, issues_open=1,
+        issues_by_code=(CodeCount(code="LEDGER_SETTLEMENT_DIFFERS", count=1),),
+        totals=(
+            Total(name="deposits", currency="GBP", expected_minor=102_400_00, actual_minor=102_400_00),
+            Total(name="settlements", currency="ETB", expected_minor=20_479_518_72, actual_minor=20_477_518_72),
+        ),
+        completed_at=RUN_AT + 4 * SECOND,
+    ),
+    RunFailed(run_id=OTHER_RUN, failure="BookUnavailable: HTTP 503", failed_at=RUN_AT + 300 * SECOND),
+    IssueOpened(
+        **DIFFERENCE, run_id=RUN, subject=str(TRANSFER), currency="ETB", expected_minor=RECEIVE.minor, actual_minor=0,
+        details="payout.confirmed: partner_float:sandbox-bank:ETB -1999953 expected, 0 booked", opened_at=RUN_AT,
+    ),
+    IssueCleared(**DIFFERENCE, run_id=OTHER_RUN, cleared_at=RUN_AT + 300 * SECOND),
+)  # fmt: skip
 EVENTS: tuple[Any, ...] = (
     *CUSTOMER_EVENTS, *QUOTE_EVENTS, *TRANSFER_EVENTS, *DEPOSIT_EVENTS, *PAYOUT_EVENTS, *LEDGER_EVENTS,
+    *RECON_EVENTS,
 )  # fmt: skip
 BY_CLASS: dict[type, Any] = {type(event): event for event in EVENTS}
 PARTNER_DEPOSIT = {  # what a partner puts on partner.deposits.v1, or posts to /v1/webhooks/deposit

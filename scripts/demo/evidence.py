@@ -21,6 +21,7 @@ SCHEMA_OF = {
     "corridor.deposit.events.v1": "deposit",
     "corridor.payout.events.v1": "payout",
     "corridor.ledger.events.v1": "ledger",
+    "corridor.recon.events.v1": "recon",
 }
 PAGE = 1_000
 BATCH_SECONDS = 10.0  # without a record while the end was not reached: the broker hangs

@@ -3,27 +3,95 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated
 
+import aiohttp
+
+from contracts import topics
 from services.kernel import process
+from services.kernel.cursors import Cursors
 from services.kernel.http import create_app
+from services.kernel.ids import new_id
 from services.kernel.service import Runtime, Service
-from services.kernel.settings import Kernel, load_or_exit
+from services.kernel.settings import Kernel, Secret, Var, load_or_exit
+from services.kernel.tokens import Tokens
+from services.kernel.upstream import is_address
+from services.reconciliation import api, handlers
+from services.reconciliation.adapters.book import HttpBook
+from services.reconciliation.adapters.ends import KafkaEnds
+from services.reconciliation.handlers.comparison import Rules
+from services.reconciliation.handlers.conductor import Conductor
+from services.reconciliation.handlers.schedule import Schedule
+from services.reconciliation.projections import bookings, deposits, found, payouts, transfers
+
+PACE_SECONDS = 1.0  # between two fetches: nobody waits for what it reads, and money goes first
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Kernel):
+    """What this service needs beside the kernel's."""
+
+    bank_url: Annotated[str, Var("BANK_URL", check=is_address)]
+    bank_api_key: Annotated[Secret, Var("BANK_API_KEY", chars_min=16, weak_refused=True)]
+    interval_seconds: Annotated[int, Var("RECON_INTERVAL_SECONDS", at_least=0)] = 300  # 0: only by request
+    grace_seconds: Annotated[int, Var("RECON_GRACE_SECONDS", at_least=0)] = 30
+    provider_grace_seconds: Annotated[int, Var("RECON_PROVIDER_GRACE_SECONDS", at_least=0)] = 600
+    quiet_seconds: Annotated[int, Var("RECON_QUIET_SECONDS", at_least=0)] = 120
+    catch_up_seconds: Annotated[int, Var("RECON_CATCH_UP_SECONDS", at_least=1, at_most=600)] = 60
+    niceness: Annotated[int, Var("CORRIDOR_NICENESS", at_least=0, at_most=19)] = 10
+
+    def faults(self) -> list[str]:
+        """A silent topic is given more time than a fact's consequences."""
+        found_here = super().faults()
+        if self.quiet_seconds < self.grace_seconds:
+            found_here.append("RECON_QUIET_SECONDS: must not be below RECON_GRACE_SECONDS")
+        return found_here
+
+    def rules(self) -> Rules:
+        """How patient a run is."""
+        return Rules(
+            grace=timedelta(seconds=self.grace_seconds),
+            provider_grace=timedelta(seconds=self.provider_grace_seconds),
+            quiet=timedelta(seconds=self.quiet_seconds),
+            catch_up_seconds=self.catch_up_seconds,
+        )
 
 
 def service() -> Service:
     """The service as a value."""
-    return Service(name="reconciliation", schema="recon", topic="corridor.recon.events.v1", deciders=())
+    return Service(
+        name="reconciliation",
+        schema="recon",
+        topic=topics.RECON.name,
+        deciders=(handlers.run_decider(), handlers.issue_decider()),
+        projections=(transfers.PROJECTION, deposits.PROJECTION, payouts.PROJECTION, bookings.PROJECTION),
+        parts=found.PARTS,
+        also_of=found.ALSO_OF,
+        pace_seconds=PACE_SECONDS,
+    )
 
 
 def main() -> None:
     """Serve until told to stop."""
-    settings = load_or_exit(Kernel, "reconciliation")
+    settings = load_or_exit(Settings, "reconciliation")
 
     async def build(opened: AsyncExitStack) -> process.Running:
         runtime = Runtime(service(), settings)
         opened.push_async_callback(runtime.close)
+        session = await opened.enter_async_context(aiohttp.ClientSession())
+        book = HttpBook(session, settings.bank_url, settings.bank_api_key.reveal(), settings.tenant)
+        conductor = Conductor(
+            runtime.session("run"), runtime.commands, runtime.engine("run issues"), book,
+            KafkaEnds(settings.kafka_bootstrap), settings.rules(),
+            actor=runtime.actor, service=settings.service, epoch=settings.epoch,
+        )  # fmt: skip
+        schedule = Schedule(conductor, runtime.reads, settings.interval_seconds, settings.tenant, runtime.actor, new_id)
+        runs = api.Runs(conductor, runtime.commands, runtime.reads, Cursors.from_settings(settings))
         health = runtime.health()
-        return process.Running(app=create_app(settings, [], health), tasks=dict(runtime.tasks()), health=health)
+        app = create_app(settings, [api.routes(runs, Tokens.from_settings(settings), settings.tenant)], health)
+        return process.Running(app=app, tasks=dict(runtime.tasks()) | {"schedule": schedule.run}, health=health)
 
     process.run(settings, build)
 

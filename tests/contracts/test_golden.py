@@ -13,6 +13,7 @@ import contracts.deposit.v1 as deposit
 import contracts.ledger.v1 as ledger
 import contracts.payout.v1 as payout
 import contracts.quote.v1 as quote
+import contracts.recon.v1 as recon
 import contracts.transfer.v1 as transfer
 import services.core_api.handlers as core_handlers
 import services.deposit_watcher.handlers as deposit_handlers
@@ -115,6 +116,10 @@ STREAMS: tuple[tuple[Any, Sequence[type], str], ...] = (  # decider, the stream,
     (PAYOUT, (*SENT, payout.PayoutRefused), "ManualReview"),
     (PAYOUT, (*SENT, payout.PayoutUnknown, payout.PayoutReviewRequired), "ManualReview"),
     (ledger_handlers.decider(), (ledger.EntryPosted,), "Posted"),
+    (recon_handlers.run_decider(), (recon.RunStarted, recon.RunCompleted), "Completed"),
+    (recon_handlers.run_decider(), (recon.RunStarted, recon.RunFailed), "Failed"),
+    (recon_handlers.run_decider(), (recon.RunRefused,), "Refused"),
+    (recon_handlers.issue_decider(), (recon.IssueOpened, recon.IssueCleared, recon.IssueOpened), "Open"),
 )  # fmt: skip
 
 

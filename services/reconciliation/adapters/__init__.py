@@ -1,0 +1,1 @@
+"""Whom reconciliation asks."""

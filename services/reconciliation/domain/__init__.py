@@ -1,0 +1,1 @@
+"""What is compared, when it may be judged, and what becomes of a difference."""
