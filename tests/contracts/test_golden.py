@@ -20,6 +20,7 @@ import services.deposit_watcher.handlers as deposit_handlers
 import services.ledger.handlers as ledger_handlers
 import services.payout_orchestrator.handlers as payout_handlers
 import services.quote.handlers as quote_handlers
+import services.reconciliation.handlers as recon_handlers
 import services.transfer.handlers as transfer_handlers
 from contracts.upcasts import UPCASTS
 from scripts.contracts import golden
