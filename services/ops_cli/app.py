@@ -86,7 +86,8 @@ def start(
 def run(argv: Sequence[str]) -> int:
     """The exit code; never a traceback, unless OPS_DEBUG is set."""
     try:
-        return int(app.meta(list(argv), exit_on_error=False, print_error=False, result_action="return_value") or 0)
+        code = int(app.meta(list(argv), exit_on_error=False, print_error=False, result_action="return_value") or 0)
+        sys.stdout.flush()  # a pipe that is closed is learned here, not at the interpreter's end
     except CycloptsError as error:
         return _say(OpsError(Exit.USAGE, _words(error), hint=_help_of(error)))
     except OpsError as error:
@@ -104,6 +105,8 @@ def run(argv: Sequence[str]) -> int:
             raise
         words = f"unexpected: {type(error).__name__}: {error}"
         return _say(OpsError(Exit.FAILED, words, hint="a fault of ours; OPS_DEBUG=1 shows where"))
+    else:
+        return code
 
 
 def _say(error: OpsError) -> int:

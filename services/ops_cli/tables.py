@@ -62,12 +62,13 @@ def state(title: str = "state", value: str = "state") -> Column:
 def table(items: Sequence[Mapping[str, Any]], columns: Sequence[Column], console: Console) -> RenderableType:
     """For a terminal, with a line below the head. What does not fit is named below it."""
     kept, dropped, widths = _fitting(items, columns, console)
+    if sum(_least(each, widths) + GAP for each in kept) - GAP > console.width:  # below each other: nothing is cut
+        return Group(*(part for item in items for part in (pairs(item, columns), "")))
     rich = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False, padding=(0, 1, 0, 0))
     for column in kept:
-        width = widths[column.title]
         rich.add_column(
             column.title, justify="right" if column.right else "left", overflow="fold",
-            min_width=min(width, WORD) if column.fold else width,
+            min_width=_least(column, widths),
         )  # fmt: skip
     for item in items:
         rich.add_row(*(column.cell(item) for column in kept))
@@ -75,6 +76,11 @@ def table(items: Sequence[Mapping[str, Any]], columns: Sequence[Column], console
         return rich
     names = ", ".join(column.title for column in dropped)
     return Group(rich, Text(f"too narrow for: {names} (-o json has everything)", style="dim"))
+
+
+def _least(column: Column, widths: Mapping[str, int]) -> int:
+    width = widths[column.title]
+    return min(width, WORD) if column.fold else width
 
 
 def plain(items: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> RenderableType:
@@ -100,7 +106,7 @@ def _fitting(
         column.title: max([len(column.title), *(column.cell(item).cell_len for item in items)]) for column in columns
     }
     kept, dropped = list(columns), []
-    while sum(widths[each.title] + GAP for each in kept) > console.width:
+    while sum(widths[each.title] + GAP for each in kept) - GAP > console.width:
         droppable = [each for each in kept if each.drop]
         if not droppable:
             break
