@@ -64,11 +64,76 @@ def test_no_more_callers_are_remembered_than_the_bound_and_those_who_are_keep_th
     assert len(quota._storage.events) == 4
 
 
-def test_who_has_not_come_for_a_window_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+class Clock:
+    """Stands in for the module `time` in the library and here."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def time(self) -> float:
+        return self.now
+
+    monotonic = time
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(quotas, "time", made)
+    monkeypatch.setattr("limits.storage.memory.time", made)
+    return made
+
+
+def admitted(quota: Quota, who: str) -> bool:
+    try:
+        quota.take(who)
+    except Problem:
+        return False
+    return True
+
+
+def test_the_window_moves_with_each_request(clock: Clock) -> None:
+    quota = Quota("login", 2)
+    found = []
+    for seconds in (0, 30, 20, 11, 5, 30):  # at 0, 30, 50, 61, 66, 96
+        clock.now += seconds
+        found.append(admitted(quota, "a"))
+    assert found == [True, True, False, True, False, True]
+
+
+def test_who_is_refused_may_come_again_when_it_is_said(clock: Clock) -> None:
+    quota = Quota("login", 1)
+    quota.take("a")
+    clock.now += 20
+    with pytest.raises(Problem) as refused:
+        quota.take("a")
+    seconds = int(dict(refused.value.headers)[b"retry-after"])
+    assert seconds == 40
+    clock.now += seconds + 0.001
+    assert admitted(quota, "a")
+
+
+def test_of_one_caller_no_more_is_remembered_than_the_limit(clock: Clock) -> None:
+    quota = Quota("login", 3)
+    for _ in range(300):
+        clock.now += 10
+        admitted(quota, "a")
+    assert len(quota._storage.events[quota._item.key_for("a")]) <= 3
+
+
+def test_no_thread_walks_the_counts(clock: Clock) -> None:
+    quota = Quota("login", 3)
+    quota._storage.timer.join()
+    quota.take("a")
+    assert not quota._storage.timer.is_alive()
+
+
+def test_who_has_not_come_for_a_window_makes_room(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quotas, "KEYS_MAX", 2)
     quota = Quota("login", 1)
     quota.take("a")
+    clock.now += 40
     quota.take("b")
-    quota._storage.events[quota._item.key_for("a")].clear()  # as the library leaves it when the window is over
+    clock.now += 21
     quota.take("c")
-    assert quota._item.key_for("c") in quota._storage.events
+    assert {key.split("/")[1] for key in quota._storage.events} == {"b", "c"}
