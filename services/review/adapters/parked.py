@@ -70,7 +70,7 @@ def _item(service: str, row: Mapping[str, Any]) -> Item:
     stream_id = UUID(str(row["stream_id"])) if row["stream_id"] else None
     topic, count = str(row["topic"]), int(row["count"])
     review_id = derive("review", service, row["consumer"], topic, stream_id or row["fingerprint"])
-    at, error = row["oldest_parked_at"], row["error_class"]
+    at, error = row["parked_at"], row["error"]
     return Item(
         review_id=review_id,
         reason=Reason.PARKED_STREAM,

@@ -34,7 +34,7 @@ TOTALS = f"""
         WHERE closed_at IS NULL AND currency IS NOT NULL AND {_MATCHES}
         GROUP BY currency, coalesce(transfer_id, item_id)) each
     GROUP BY currency ORDER BY currency"""  # noqa: S608 - our own names
-_PARKED = ("consumer", "topic", "stream_id", "event_type", "error_class", "fingerprint", "count", "oldest_parked_at")
+_PARKED = ("consumer", "topic", "stream_id", "event_type", "error", "fingerprint", "count", "parked_at")
 _LINKS = {"deposit_watcher": PATHS["deposit"], "payout_orchestrator": PATHS["payout"], "transfer": PATHS["transfer"]}
 
 
@@ -72,7 +72,7 @@ async def totals(store: PostgresStore, wanted: Filter) -> dict[str, int]:
 async def own_parked(store: PostgresStore, limit: int) -> Sequence[Mapping[str, Any]]:
     """What this service itself could not handle, a row for each stream, as the others say it."""
     rows = [dict(zip(_PARKED, row, strict=True)) for row in await store.fetch(PARKED, limit)]
-    return [row | {"error_class": row["error_class"].partition(":")[0][:ERROR_CHARS_MAX]} for row in rows]
+    return [row | {"error": row["error"].partition(":")[0][:ERROR_CHARS_MAX]} for row in rows]
 
 
 def _item(review_id: UUID, reason: str, service: str, subject_id: UUID, *rest: Any) -> Item:

@@ -175,8 +175,8 @@ async def test_what_other_services_have_parked_is_in_the_queue_and_who_is_away_i
         "items": [
             {
                 "service": "ledger", "consumer": "ledger", "topic": "corridor.payout.events.v1",
-                "stream_id": str(stream), "event_type": "corridor.payout.confirmed.v1", "error_class": "Gap",
-                "fingerprint": "ab" * 8, "count": 3, "oldest_parked_at": "2026-01-01T00:00:00Z",
+                "stream_id": str(stream), "event_type": "corridor.payout.confirmed.v1", "error": "Gap",
+                "fingerprint": "ab" * 8, "count": 3, "parked_at": "2026-01-01T00:00:00Z",
             }
         ]
     }  # fmt: skip

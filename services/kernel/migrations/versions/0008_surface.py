@@ -26,6 +26,19 @@ LOOKUPS = """
 GRANT SELECT, INSERT, UPDATE ON request_conflict TO corridor_{schema};
 GRANT SELECT ON request_conflict TO {oncall};
 """
+# What people and partners did. What services made of it has a service as its actor, and is in the streams.
+AUDIT = """
+SELECT '{schema}' AS service, e.occurred_at AS at, said.meta ->> 'actor' AS actor, e.event_type AS action,
+       split_part(e.event_type, '.', 2) AS entity_type, e.stream_id AS entity_id, said.meta ->> 'reason' AS reason,
+       said.meta ->> 'tenant' AS tenant, (said.meta ->> 'correlation_id')::uuid AS correlation_id,
+       e.event_id, e.version, e.recorded_at
+FROM {schema}.event e
+CROSS JOIN LATERAL (SELECT convert_from(e.meta, 'UTF8')::jsonb AS meta OFFSET 0) said
+WHERE said.meta ->> 'actor' NOT LIKE 'service:%'"""
+VIEWS = """
+CREATE VIEW audit_log AS {audit};
+GRANT SELECT ON audit_log, payout_instruction, transfer_transition TO {oncall};
+"""
 ROOMS = {"core": "core_api", "transfer": "transfer", "deposit": "deposit_watcher", "payout": "payout_orchestrator"}
 
 
@@ -40,6 +53,8 @@ def upgrade() -> None:
     for schema in (*SCHEMAS.values(), *LATER.values()):
         in_schema(schema, file("kernel/sql/lookups.sql"), LOOKUPS.format(schema=schema, oncall=ONCALL))
     in_schema("payout", file("payout_orchestrator/sql/reviews.sql"))
+    audit = " UNION ALL ".join(AUDIT.format(schema=schema) for schema in (*SCHEMAS.values(), *LATER.values()))
+    in_schema("app", file("kernel/sql/oncall_views.sql"), VIEWS.format(audit=audit, oncall=ONCALL))
     role(OPERATIONS, "LOGIN")
     script(f"GRANT SELECT ON public.alembic_version TO {OPERATIONS};")
     for schema in (*SCHEMAS.values(), *LATER.values()):  # last: it names the read tables that there are
