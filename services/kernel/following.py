@@ -87,11 +87,15 @@ class Following:
 
     async def run(self) -> None:
         """Look, start and end lanes. Raises what ended a live one, and LookupError when a projection has none."""
-        while True:
-            with suppress(Unavailable):
-                await self.look()
-            await self._notice()
-            await asyncio.sleep(LOOK_SECONDS)
+        try:
+            while True:
+                with suppress(Unavailable):
+                    await self.look()
+                await self._notice()
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            for running in self._lanes.values():
+                running.task.cancel()
 
     async def look(self) -> None:
         """One look at the registry. Raises Unavailable."""
@@ -114,14 +118,13 @@ class Following:
 
     async def _end(self, at: Version) -> None:
         running = self._lanes.pop(at)
+        running.task.cancel()  # before it is stopped: it watches its client
+        await asyncio.wait([running.task], timeout=STOP_SECONDS)
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 await running.lane.stop()
         except Exception as error:  # noqa: BLE001 - nobody needs it any more
             _LOG.warning("projection_not_stopped", projection=at[0], version=at[1], error=str(error))
-        running.task.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await running.task
         _LOG.info("projection_left", projection=at[0], version=at[1])
 
     def _failed(self, at: Version, error: BaseException) -> None:

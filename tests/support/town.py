@@ -1,0 +1,206 @@
+"""A quote service that writes and publishes, and processes of a transfer service that keep `quote_terms` up to date."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from contracts import topics
+from contracts.quote.v1 import QuoteAccepted, QuoteCreated, QuoteExpired
+from scripts.bench.kernel import _offer
+from services.kernel.bus import KafkaPublisher
+from services.kernel.decider import Ask, Meta, Unit
+from services.kernel.engine import Engine, Units
+from services.kernel.event_store import PostgresStore, connector
+from services.kernel.ids import new_id
+from services.kernel.outbox import PostgresOutbox
+from services.kernel.projector import Projection
+from services.kernel.rebuild import Target
+from services.kernel.relay import Relay
+from services.kernel.service import Runtime, Service
+from services.kernel.settings import Kernel, load
+from services.quote import handlers
+from services.quote.domain import AcceptQuote, CreateQuote
+from services.transfer.projections import quote_terms
+from services.transfer.projections.quote_terms import QuoteTermsRow
+from tests.support.fakes import until
+
+PARTITIONS = 4
+PASSWORD = "of-a-test"
+TERMS = quote_terms.PROJECTION
+
+
+def evolve(row: QuoteTermsRow | None, event: Any) -> QuoteTermsRow | None:
+    """A row with a life: offered, accepted, gone."""
+    match event:
+        case QuoteCreated():
+            return QuoteTermsRow(event.customer_id, b"offered")
+        case QuoteAccepted():
+            assert row is not None, "accepted before it was created"
+            return replace(row, terms=b"accepted by " + event.transfer_id.bytes)
+        case _:
+            return None
+
+
+LIFE = replace(TERMS, wanted=(QuoteCreated, QuoteAccepted, QuoteExpired), evolve=evolve)
+
+
+def wrong(projection: Projection) -> Projection:
+    """With a bug: one customer in four is written down as nobody."""
+
+    def planted(row: Any, event: Any) -> Any:
+        after = projection.evolve(row, event)
+        return replace(after, customer_id=UUID(int=0)) if after is not None and event.quote_id.int % 4 == 0 else after
+
+    return replace(projection, evolve=planted)
+
+
+@dataclass
+class Town:
+    """One database and one broker."""
+
+    dsn: str  # a superuser's
+    bootstrap: str
+    quotes: list[UUID] = field(default_factory=list)  # committed
+    published: int = 0
+
+    def __post_init__(self) -> None:
+        store = PostgresStore(connector(self.dsn, "quote", "town quotes"))
+        self.engine = Engine(store, [handlers.decider()], topics.QUOTE.name, new_id)
+        self.outbox = PostgresOutbox(connector(self.dsn, "quote", "town relay"))
+        self.publisher = KafkaPublisher(self.bootstrap, "/corridor/quote", PARTITIONS, 1)
+        self.relay = Relay(self.outbox, self.publisher)
+        self.offer = _offer()
+
+    @property
+    def operations(self) -> str:
+        """The DSN of corridor_operations."""
+        parts = urlsplit(self.dsn)
+        place = parts.netloc.rpartition("@")[2]
+        return urlunsplit(parts._replace(netloc=f"corridor_operations:{PASSWORD}@{place}"))
+
+    def target(self, projection: Projection = TERMS) -> Target:
+        return Target(
+            dsn=self.operations, bootstrap=self.bootstrap, service="transfer", schema="transfer",
+            projection=projection, writer_schema="quote",
+        )  # fmt: skip
+
+    async def create(self, count: int) -> list[UUID]:
+        """New quotes, committed."""
+        made = [uuid4() for _ in range(count)]
+        await self.ask([CreateQuote(quote_id=each, customer_id=uuid4(), offer=self.offer) for each in made])
+        self.quotes.extend(made)
+        return made
+
+    async def accept(self, quotes: Sequence[UUID]) -> None:
+        now = datetime.now(UTC)
+        await self.ask([AcceptQuote(quote_id=each, transfer_id=uuid4(), opened_at=now) for each in quotes])
+
+    async def ask(self, commands: Sequence[Any]) -> None:
+        units = [Unit((Ask(each.quote_id, each),), Meta("corridor", "town", each.quote_id)) for each in commands]
+        for outcome in await self.engine.run(Units(units)):
+            assert outcome.error is None, outcome.error
+            assert outcome.refusal is None, outcome.refusal
+
+    async def publish(self) -> None:
+        """Everything that is committed is on the topic."""
+        while count := await self.relay.step():
+            self.published += count
+
+    @asynccontextmanager
+    async def traffic(self, size: int = 20) -> AsyncIterator[None]:
+        """Quotes come and are published all the time."""
+
+        async def flow() -> None:
+            while True:
+                await self.create(size)
+                await self.publish()
+                await asyncio.sleep(0.02)
+
+        async with running(flow()):
+            yield
+
+    @asynccontextmanager
+    async def process(self, projection: Projection = TERMS) -> AsyncIterator[Runtime]:
+        """What a process of the transfer service runs for its read tables."""
+        environment = {
+            "ENV": "dev", "DATABASE_URL": self.dsn, "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap,
+            "KAFKA_PARTITIONS": str(PARTITIONS), "JWT_SECRET": "0f9d1c3b5a7e8842",
+        }  # fmt: skip
+        service = Service(
+            name="transfer", schema="transfer", topic=topics.TRANSFER.name, deciders=(), projections=(projection,)
+        )
+        runtime = Runtime(service, load(Kernel, "transfer", environment))
+        async with running(dict(runtime.tasks())["projections"]()):
+            yield runtime
+        await runtime.close()
+
+    async def fetch(self, sql: str, *values: Any, schema: str = "transfer") -> list[Any]:
+        connection = await asyncpg.connect(self.dsn, server_settings={"search_path": schema})
+        try:
+            return list(await connection.fetch(sql, *values))
+        finally:
+            await connection.close()
+
+    async def status(self) -> dict[int, str]:
+        """The versions of quote_terms."""
+        found = "SELECT version, status FROM projection_registry WHERE name = 'quote_terms' ORDER BY version"
+        return {row[0]: row[1] for row in await self.fetch(found)}
+
+    async def live(self) -> int:
+        return next(version for version, status in (await self.status()).items() if status == "live")
+
+    async def rows(self) -> dict[UUID, tuple[UUID, bytes]]:
+        """What readers see."""
+        return {row[0]: (row[1], row[2]) for row in await self.fetch("SELECT * FROM quote_terms")}
+
+    async def caught_up(self, version: int) -> None:
+        """A version has taken everything that was published."""
+        where = "SELECT coalesce(sum(next_offset), 0) FROM consumer_offset WHERE consumer = $1"
+
+        async def there() -> bool:
+            return bool((await self.fetch(where, f"transfer.quote_terms.v{version}"))[0][0] >= self.published)
+
+        await until(there)
+
+
+@asynccontextmanager
+async def running(work: Any) -> AsyncIterator[None]:
+    """Beside the block; what it raises, the block's end raises."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        failed = task.done() and task.exception()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    assert not failed
+
+
+@asynccontextmanager
+async def town(dsn: str, bootstrap: str) -> AsyncIterator[Town]:
+    """With its role for operations and an empty topic. The database is the caller's own."""
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(f"ALTER ROLE corridor_operations PASSWORD '{PASSWORD}'")
+    await connection.close()
+    async with AsyncExitStack() as opened:
+        found = Town(dsn, bootstrap)
+        await found.publisher.start()
+        opened.push_async_callback(found.publisher.stop)
+        opened.push_async_callback(found.engine.store.drop)  # type: ignore[attr-defined]
+        assert await found.outbox.lead()
+        yield found
+        if found.outbox._connection is not None:
+            found.outbox._connection.terminate()
+
+
+Reports = Callable[[Any], None]
