@@ -49,6 +49,7 @@ _JWT = re.compile(r"eyJ[\w-]{6,}\.[\w-]+\.[\w-]*")
 _IBAN = re.compile(r"(?<![\w-])(?!RF)[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![\w-])")
 _PHONE = re.compile(r"(?<![\w-])(?:\+|00)[1-9](?:[ ().-]?\d){7,14}(?![\w-])")
 _PAN = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w.-])")
+_ID = re.compile(r"[A-Z0-9._:/-]{1,64}|[a-f0-9-]{1,64}")
 _CREDENTIAL = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")  # user:password in an address
 
 
@@ -66,6 +67,12 @@ def hide(text: str) -> str:
     text = _PHONE.sub(HIDDEN, text)
     text = _PAN.sub(lambda found: HIDDEN if _luhn(found[0]) else found[0], text)
     return _CREDENTIAL.sub(HIDDEN, text)
+
+
+def shown_id(text: str) -> str:
+    """A stranger's own id as far as it looks like one: digits among capitals or hex. Words may be a name or a secret,
+    and no pattern knows them."""
+    return text if _ID.fullmatch(text) and any(char.isdigit() for char in text) else HIDDEN
 
 
 def _clean(key: str, value: Any, depth: int) -> Any:

@@ -94,8 +94,11 @@ class Desk:
 
     async def get_metrics(self, request: Request) -> Reply:
         pending = await self._control.store.read(deliveries.pending)
-        lines = ["# TYPE sandbox_http_answers_total counter"]
+        lines = [
+            "# HELP sandbox_http_answers_total Answers given", "# TYPE sandbox_http_answers_total counter",
+        ]  # fmt: skip
         lines += [f'sandbox_http_answers_total{{status="{code}"}} {n}' for code, n in sorted(self.answers.items())]
+        lines += ["# HELP sandbox_deliveries_pending Calls that wait to be made"]
         lines += ["# TYPE sandbox_deliveries_pending gauge", f"sandbox_deliveries_pending {pending}", ""]
         return Reply(200, "\n".join(lines).encode(), b"text/plain; version=0.0.4; charset=utf-8")
 

@@ -27,7 +27,7 @@ from services.kernel.money import Money, iso4217
 from services.kernel.problem import Problem, problem
 from services.kernel.rejected import Rejected
 from services.kernel.strict_json import Body, faults, invalid_body, parse
-from services.kernel.telemetry import logger
+from services.kernel.telemetry import logger, shown_id
 from services.kernel.vault_arrivals import Seal
 from services.kernel.webhook import TOLERANCE_SECONDS, Signed, Verifier
 
@@ -120,7 +120,8 @@ class Reports:
 
     def _one(self, source: Source, signed: Signed) -> tuple[Unit, ...]:
         report = parse(source.body, DepositReport)
-        _LOG.info("Signature Verified", partner=signed.partner, key_id=signed.key_id, reference=report.reference)
+        known = shown_id(report.reference)
+        _LOG.info("Signature Verified", partner=signed.partner, key_id=signed.key_id, reference=known)
         return (self._unit(source, signed, report, source.arrival_id, source.body, headers_kept(source.signature)),)
 
     def _many(self, source: Source, signed: Signed) -> tuple[Unit, ...]:
