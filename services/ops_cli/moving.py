@@ -147,7 +147,7 @@ def recon(ctx: Context) -> Check:
         return Check("recon", "attention", "never run", 'ops-cli recon run --reason "first reconciliation"')
     last = runs[0]
     issues = issues_of(last)
-    when = _ago(last.get("ended_at") or last.get("started_at"))
+    when = _ago(last.get("completed_at") or last.get("started_at"))
     if last["status"] == "failed":
         return Check("recon", "attention", f"the last run failed, {when}", f"ops-cli recon get {last['run_id']}")
     if issues:

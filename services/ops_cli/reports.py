@@ -34,7 +34,6 @@ def write_issues(ctx: Context, run: Mapping[str, Any], file: AtomicFile) -> None
         for number in range(PAGES_MAX):
             answer = ctx.http.ask(
                 "GET", path, params={"limit": PAGE_ITEMS, "cursor": cursor}, headers={"Accept": "text/csv"},
-                role="admin",
             )  # fmt: skip
             if "text/csv" not in answer.headers.get("content-type", ""):
                 raise OpsError(Exit.FAILED, "the differences did not come as CSV", facts={"run": run["run_id"]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from services.ops_cli.views import amount, at
 
 app = noun("recon", "Reconciliation: deposits, transfers, payouts, ledger and the provider's book, compared.")
 RUN_SECONDS = 900.0  # a run over everything takes as long as it takes; --timeout says otherwise
+LOOK_SECONDS = 0.5
 RUNS_PATH = "/v1/recon/runs"
 
 
@@ -28,9 +30,9 @@ RUN = [
     Column("differences", issues_of, right=True),
     at("started", "started_at", drop=1),
     Column("transfers", "transfers", right=True, drop=3),
-    at("ended", "ended_at", drop=3),
+    at("ended", "completed_at", drop=3),
     Column("reason", "reason", drop=2),
-    Column("by", "requested_by", drop=4),
+    Column("by", "actor", drop=4),
 ]
 ISSUES = [
     Column("code", "code"),
@@ -70,11 +72,10 @@ def run(
             return Exit.DONE
         seconds = ctx.timeout_seconds if ctx.options.timeout else RUN_SECONDS
         with ctx.out.progress("reconciling"):
-            done = ctx.http.post(RUNS_PATH, body, role="admin", key=idempotency_key, seconds=seconds)
+            done = ctx.http.post(RUNS_PATH, body, role="operator", key=idempotency_key, seconds=seconds)
+            done = ended(ctx, done, seconds)
         if done["status"] == "failed":
-            raise OpsError(
-                Exit.FAILED, "the run failed", facts={"run": done["run_id"]}, detail=done.get("failure") or ""
-            )
+            raise OpsError(Exit.FAILED, "the run failed", facts={"run": done["run_id"]}, detail=done.get("error") or "")
         if report:
             write_issues(ctx, done, report)
     finally:
@@ -124,6 +125,20 @@ def get(run_id: str, /, *, issues: bool = False, ctx: Ctx) -> int:
     if found["status"] == "failed":
         return Exit.FAILED
     return Exit.ANSWER_IS_NO if issues_of(found) else Exit.DONE
+
+
+def ended(ctx: Context, run: dict[str, Any], limit_seconds: float) -> dict[str, Any]:
+    """The run when it is over: a long one is answered before it is. Raises OpsError when it takes too long."""
+    deadline = time.monotonic() + limit_seconds
+    while run["status"] == "running":
+        if time.monotonic() > deadline:
+            raise OpsError(
+                Exit.TIMED_OUT, "it is still running", facts={"run": run["run_id"]},
+                hint=f"it goes on without you: ops-cli recon get {run['run_id']}",
+            )  # fmt: skip
+        time.sleep(LOOK_SECONDS)
+        run = ctx.http.get(f"{RUNS_PATH}/{run['run_id']}")
+    return run
 
 
 def show_run(ctx: Context, done: Mapping[str, Any]) -> None:

@@ -164,7 +164,7 @@ def serve_a_moving_system(door: Door) -> None:
     door.on("GET", "/v1/deposits/waiting", {"deposits": []})
     door.on("GET", "/v1/reviews", {"items": [], "next_cursor": None, "counts": {}})
     door.on("GET", "/v1/recon/runs", {"items": [{"run_id": "r", "status": "completed", "issues_by_code": {},
-                                                "ended_at": "2026-01-31T12:00:00Z"}]})  # fmt: skip
+                                                "completed_at": "2026-01-31T12:00:00Z"}]})  # fmt: skip
     door.on("GET", "/v1/ledger/trial-balance", {"currencies": [], "accounts": []})
 
 

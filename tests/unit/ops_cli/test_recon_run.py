@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from services.ops_cli.commands import recon
 from tests.unit.ops_cli.conftest import Asked, Door, Ran, Said
 
 Ops = Callable[..., Ran]
@@ -82,7 +83,7 @@ def test_a_place_that_cannot_be_written_is_found_before_the_run(
 
 
 def test_a_run_that_failed_is_1_and_named(door: Door, ops: Ops, tmp_path: Path) -> None:
-    run_with(door, [b""], status="failed", failure="the bank's book cannot be had")
+    run_with(door, [b""], status="failed", error="the bank's book cannot be had")
     ran = ops("recon", "run", *REASON, "--output", str(tmp_path / "recon.csv"))
     assert (ran.code, list(tmp_path.iterdir())) == (1, [])
     assert RUN_ID in ran.err
@@ -110,6 +111,27 @@ def test_a_page_that_does_not_come_leaves_no_half_of_a_file(door: Door, ops: Ops
     assert ops("recon", "run", *REASON, "--output", str(place)).code == 10
     assert place.read_text() == "of yesterday"
     assert list(tmp_path.iterdir()) == [place]
+
+
+def test_a_long_run_is_waited_for(door: Door, ops: Ops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recon, "LOOK_SECONDS", 0.01)
+    run_with(door, [b"AMOUNT,a\n"])
+    door.on("POST", RUNS, RUN | {"status": "running"}, 202)
+    told = iter([RUN | {"status": "running"}, RUN | {"issues_by_code": {"AMOUNT": 1}}])
+    door.answers["GET", f"{RUNS}/{RUN_ID}"] = lambda _: Said(200, next(told))
+    assert ops("recon", "run", *REASON, "--output", str(tmp_path / "recon.csv")).code == 6
+    assert (tmp_path / "recon.csv").read_bytes() == HEAD + b"AMOUNT,a\n"
+
+
+def test_a_run_that_goes_on_for_too_long_is_8_and_named(
+    door: Door, ops: Ops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recon, "LOOK_SECONDS", 0.01)
+    door.on("POST", RUNS, RUN | {"status": "running"}, 202)
+    door.on("GET", f"{RUNS}/{RUN_ID}", RUN | {"status": "running"})
+    ran = ops("recon", "run", *REASON, "--timeout", "1s", "--output", str(tmp_path / "recon.csv"))
+    assert (ran.code, list(tmp_path.iterdir())) == (8, [])
+    assert f"ops-cli recon get {RUN_ID}" in ran.err
 
 
 def test_a_key_and_a_ticket_go_along(door: Door, ops: Ops) -> None:
