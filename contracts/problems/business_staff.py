@@ -11,6 +11,11 @@ TYPES = (
         action="Compare the query with the reference of this route; `detail` says what is missing.",
     ),
     ProblemType(
+        slug="review-not-found", status=404,
+        meaning="There is no such item in the review queue, or it was closed long ago.",
+        action="Use a `review_id` of `GET /v1/reviews`.",
+    ),
+    ProblemType(
         slug="reason-required", status=400,
         meaning="This needs a reason that is not blank, for the audit trail. Nothing was changed.",
         action="Send `reason`: who reads it later should understand why.",

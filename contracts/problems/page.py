@@ -54,8 +54,9 @@ def example(kind: ProblemType) -> dict[str, Any]:
     """An answer of this type."""
     faults = {"errors": [{"pointer": "/send_minor", "code": "missing"}]} if "`errors`" in kind.meaning else {}
     return {
-        "type": kind.uri, "title": kind.title, "status": kind.status, "detail": first_sentence(kind.meaning).replace("`", ""),
-        "code": kind.code, **faults, "instance": f"urn:corridor:request:{TRACE_ID}", "trace_id": TRACE_ID,
+        "type": kind.uri, "title": kind.title, "status": kind.status,
+        "detail": first_sentence(kind.meaning).replace("`", ""), "code": kind.code, **faults,
+        "instance": f"urn:corridor:request:{TRACE_ID}", "trace_id": TRACE_ID,
     }  # fmt: skip
 
 

@@ -80,6 +80,17 @@ HEADS = (
         action="Send the token as `Authorization: Bearer <token>`, and treat the one that was sent as published.",
     ),
     ProblemType(
+        slug="invalid-query", status=400,
+        meaning="A parameter of the address is unknown, repeated, or not in its documented form. `errors` says which "
+        "(`pointer`) and what (`code`).",
+        action="Compare the parameters with the reference of this route; times need an offset: `2026-03-02T09:30:00Z`.",
+    ),
+    ProblemType(
+        slug="cursor-invalid", status=400,
+        meaning="This cursor is not of this list with these filters and this caller, or too old.",
+        action="Begin again without `cursor`; go on with the `next_cursor` of the page before, and the same filters.",
+    ),
+    ProblemType(
         slug="idempotency-key-missing", status=400,
         meaning="This request changes something and has no Idempotency-Key, so a repetition could not be told from a "
         "second wish. " + NOTHING_DONE,

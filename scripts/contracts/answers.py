@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from contracts.problems import PROBLEMS
-from contracts.problems.kinds import ProblemType
+from contracts.problems import PROBLEMS, page
+from contracts.problems.kinds import BASE, ProblemType
+from scripts.contracts.examples import PREFIX, Node
 from scripts.contracts.routes import OPERATIONS, Found
 
 OWN = "own"  # the group of what a route names itself: it is shared with no other
@@ -87,3 +88,49 @@ def _groups(found: Found) -> Iterator[str]:
         "path": "{" in found.route.path,
     }
     return (group for group, asked in asks.items() if asked)
+
+
+def refusal(refusals: Refusals) -> Node:
+    """The answer with this status, and the types that it can have."""
+    listed = refusals.kinds
+    codes = {"type": "object", "properties": {"code": {"enum": [kind.code for kind in listed]}}}
+    lines = [f"* [`{kind.code}`](/problems/{kind.slug}) {page.first_sentence(kind.meaning)}" for kind in listed]
+    content = {
+        "schema": {"allOf": [{"$ref": PREFIX + "Problem"}, codes]},
+        "examples": {key_of(kind): {"$ref": f"#/components/examples/{key_of(kind)}"} for kind in listed},
+    }
+    answer: Node = {"description": "\n".join(lines), "content": {"application/problem+json": content}}
+    return answer | ({"headers": {"Retry-After": RETRY_AFTER}} if refusals.status in {"429", "503"} else {})
+
+
+RETRY_AFTER: Node = {"description": "seconds to wait", "schema": {"type": "integer", "minimum": 0}}
+
+
+def problem_schema() -> Node:
+    """RFC 9457 with our members."""
+    fault = {
+        "type": "object",
+        "properties": {
+            "pointer": {"type": "string", "description": "JSON pointer into the body"}, "code": {"type": "string"},
+        },
+        "required": ["pointer", "code"],
+    }  # fmt: skip
+    return {
+        "type": "object",
+        "description": "Why a request was refused (RFC 9457).",
+        "properties": {
+            "type": {"type": "string", "format": "uri", "description": f"{BASE}<slug>: the contract"},
+            "title": {"type": "string"},
+            "status": {"type": "integer", "minimum": 400, "maximum": 599},
+            "detail": {"type": "string", "description": "for people; its words may change"},
+            "code": {"type": "string", "pattern": "^[A-Z0-9_]+$"},
+            "errors": {"type": "array", "items": fault, "description": "of a body: where, and what"},
+            "instance": {"type": "string", "description": "this request: urn:corridor:request:<trace id>"},
+            "trace_id": {"type": "string", "description": "under which we find it in our logs"},
+        },
+        "required": ["type", "title", "status", "detail", "code"],
+    }
+
+
+def key_of(kind: ProblemType) -> str:
+    return kind.slug.replace("/", ".")

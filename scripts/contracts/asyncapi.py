@@ -72,11 +72,13 @@ def document() -> Node:
     }
 
 
-def whole(made: Node, schemas: Mapping[Any, Node]) -> Node:
-    """The document in one piece, with the schemas in it: for readers that follow no reference to another file."""
-    by_id = {schema["$id"]: schema for schema in schemas.values()}
+def whole(made: Node, schemas: Mapping[Any, Node], examples: Mapping[str, Any]) -> Node:
+    """The document in one piece, with schemas and examples: for readers that follow no reference to another file."""
+    by_id = {schema["$id"]: _inlined(schema) for schema in schemas.values()}
     messages = {
-        name: message | {"payload": message["payload"] | {"schema": _inlined(by_id[f"contracts/schemas/{name}.json"])}}
+        name: message
+        | {"payload": message["payload"] | {"schema": by_id[f"contracts/schemas/{name}.json"]}}
+        | {"examples": [{"name": name, "payload": examples[name]}]}
         for name, message in made["components"]["messages"].items()
     }
     return made | {"components": made["components"] | {"messages": messages}}
@@ -120,10 +122,17 @@ def _channel(topic: Topic) -> Node:
     binding = {"topic": topic.name, "topicConfiguration": config, "bindingVersion": KAFKA_BINDING}
     return {
         "address": topic.name,
+        "title": _title(topic),
         "description": f"Written by {topic.writer}. Kept for ever; its number of partitions never changes.",
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in _names(topic)},
         "bindings": {"kafka": binding},
     }
+
+
+def _title(topic: Topic) -> str:
+    """corridor.quote.events.v1 -> Quote events"""
+    words = [word for word in topic.name.split(".")[:-1] if word != "corridor"]
+    return " ".join(words).capitalize()
 
 
 def _action(topic: Topic) -> str:

@@ -11,51 +11,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from contracts.problems import PROBLEMS, page
-from contracts.problems.kinds import BASE, ProblemType
-from scripts.contracts.answers import Refusals, refusals_of
+from scripts.contracts.answers import Refusals, key_of, problem_schema, refusal, refusals_of
 from scripts.contracts.examples import PREFIX, Node, example
 from scripts.contracts.routes import Found, public_routes
+from scripts.contracts.words import ABOUT, TAGS, VERSION
 from services.kernel.idempotency import KEY_CHARS_MAX
 from services.kernel.webhook import HEADER
 
-VERSION = "1.0.0"  # of the contract: additions only, within a first number
-ABOUT = f"""\
-Corridor sends money across borders: a customer asks for a **quote**, opens a **transfer** with it, pays in on the
-transfer's **route**, and a **payout** reaches the receiver. What happens is an event that can be read, too: see
-[the events](/docs/events).
-
-**Money** is a whole number of minor units with its ISO 4217 currency: `10000` `GBP` is 100.00 pounds. There is no
-fraction anywhere; an exchange rate is a decimal text.
-
-**Tokens.** `POST /v1/auth/login` gives a bearer token; send it as `Authorization: Bearer <token>`. A route names the
-roles that may call it. Partners sign the bytes of a report instead (`{HEADER}`).
-
-**Idempotency-Key.** What changes something needs one: choose a key for each wish and send it with every repetition. The
-first answer is kept and repeated with `Idempotency-Replayed: true`; another request under the same key is refused
-with `IDEMPOTENCY_CONFLICT`.
-
-**Problems.** Whatever is refused is answered as `application/problem+json` (RFC 9457). `type` and `code` are the
-contract, `detail` is for people. [Every type](/problems) has a page that says what to do.
-
-**Unknown members** of an answer are to be ignored: answers may grow. Unknown members of a request are refused.
-"""
-TAGS: Mapping[str, tuple[str, str]] = {  # the step after /v1/: where it is shown, and what is there
-    "auth": ("Sign in", "Tokens and who they belong to."),
-    "me": ("Sign in", ""),
-    "profiles": ("Profiles", "Senders and receivers, and whether they passed KYC."),
-    "corridors": ("Quotes", "What it costs and what arrives, promised for some seconds."),
-    "quotes": ("Quotes", ""),
-    "transfers": ("Transfers", "From an accepted quote to the receiver's account."),
-    "payouts": ("Payouts", "The way out: what a partner was told to pay."),
-    "webhooks": ("Partners", "What partners report to us, signed over the raw bytes."),
-    "deposits": ("Deposits", "For operators: money that came in."),
-    "routes": ("Deposits", ""),
-    "ledger": ("Ledger", "For operators: double entry, every number from the postings."),
-    "reviews": ("Review", "For operators: everything that needs a person."),
-    "recon": ("Reconciliation", "For operators: our books against the partners'."),
-    "admin": ("Administration", "For administrators."),
-    "health": ("Operations", "How the system is, and what runs."),
-}
 UUID_PATTERN = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 UUID_TEXT: Node = {"type": "string", "format": "uuid", "pattern": UUID_PATTERN}
 KEY: Node = {
@@ -82,8 +44,10 @@ class Conflicting(ValueError):
 class Document:
     """The document while it is being made."""
 
-    def __init__(self, routes: Iterable[Found]) -> None:
-        """`routes` in the order in which they are written."""
+    def __init__(self, routes: Iterable[Found], *, strict: bool = False) -> None:
+        """`routes` in the order in which they are written. `strict`: an answer has no member that is not told of, as
+        our own tests want it; who reads answers must ignore what they do not know."""
+        self._strict = strict
         self._schemas: dict[str, Node] = {}
         self._refusals: dict[str, Node] = {}  # by the name under which routes share them
         self._routes = list(routes)
@@ -108,7 +72,7 @@ class Document:
             "components": {
                 "schemas": dict(sorted(self._schemas.items())),
                 "responses": dict(sorted(self._refusals.items())),
-                "examples": {_key(each): {"value": page.example(each)} for each in PROBLEMS.values()},
+                "examples": {key_of(each): {"value": page.example(each)} for each in PROBLEMS.values()},
                 "securitySchemes": SECURITY,
             },
         }  # fmt: skip
@@ -138,20 +102,26 @@ class Document:
         query = found.route.documented.get("query", ())
         if isinstance(query, tuple):
             return [
-                _parameter(each.name, dict(each.schema), each.description, required=each.required) for each in query
+                _parameter(each.name, dict(each.schema), each.description, {}, required=each.required) for each in query
             ]
-        schema = self._flat(query)
+        schema = self._flat(found, query)
         return [
-            _parameter(name, node, node.pop("description", ""), required=name in schema.get("required", ()))
+            _parameter(
+                name,
+                _asked(node),
+                node.get("description", ""),
+                self._schemas,
+                required=name in schema.get("required", ()),
+            )
             for name, node in schema["properties"].items()
         ]
 
-    def _flat(self, model: type[BaseModel]) -> Node:
-        reference = self._schema(model, "validation")
+    def _flat(self, found: Found, query: type[BaseModel]) -> Node:
+        reference = self._schema(found, query, "validation")
         return {**self._schemas.pop(reference["$ref"].removeprefix(PREFIX))}
 
     def _body(self, found: Found, model: type[BaseModel]) -> Node:
-        schema = self._schema(model, "validation")
+        schema = self._schema(found, model, "validation")
         told = found.route.documented.get("example")
         shown = told if told is not None else example(schema, self._schemas)
         return {"required": True, "content": {"application/json": {"schema": schema, "example": shown}}}
@@ -159,7 +129,7 @@ class Document:
     def _responses(self, found: Found) -> Node:
         made = {str(found.route.status): self._success(found)}
         for status, model in found.route.documented.get("also", {}).items():
-            made[str(status)] = self._answer(status, model)
+            made[str(status)] = self._answer(found, status, model)
         return made | {each.status: self._refusal(each) for each in refusals_of(found) if each.status not in made}
 
     def _refusal(self, refusals: Refusals) -> Node:
@@ -170,29 +140,33 @@ class Document:
         return {"$ref": f"#/components/responses/{refusals.shared}"}
 
     def _success(self, found: Found) -> Node:
-        answer = self._answer(found.route.status, found.route.reply)
+        answer = self._answer(found, found.route.status, found.route.reply)
         if found.keyed:
             described = {"description": "`true` when this is the kept answer of an earlier request with the same key."}
             answer["headers"] = {"Idempotency-Replayed": described | {"schema": {"const": "true", "type": "string"}}}
         return answer
 
-    def _answer(self, status: int, model: type[BaseModel] | None) -> Node:
+    def _answer(self, found: Found, status: int, model: type[BaseModel] | None) -> Node:
         answer: Node = {"description": HTTPStatus(status).phrase}
         if model is not None:
-            schema = self._schema(model, "serialization")
+            schema = self._schema(found, model, "serialization")
             answer["content"] = {"application/json": {"schema": schema, "example": example(schema, self._schemas)}}
         return answer
 
-    def _schema(self, model: type[BaseModel], mode: Any) -> Node:
-        """A reference to the model's schema, which is put among the others."""
+    def _schema(self, found: Found, model: type[BaseModel], mode: Any) -> Node:
+        """A reference to the model's schema, which is put among the others: of its service, when two have one name."""
         schema = model.model_json_schema(ref_template=PREFIX + "{model}", mode=mode)
-        for name, node in {**schema.pop("$defs", {}), model.__name__: schema}.items():
-            tidied = _tidied(node)
-            if mode == "serialization":
-                tidied.pop("additionalProperties", None)
-            if self._schemas.setdefault(name, tidied) != tidied:
-                raise Conflicting(f"two models are called {name}")
-        return {"$ref": PREFIX + model.__name__}
+        nodes = {name: _tidied(node) for name, node in {**schema.pop("$defs", {}), model.__name__: schema}.items()}
+        if mode == "serialization" and not self._strict:
+            for node in nodes.values():
+                node.pop("additionalProperties", None)
+        taken = {name for name, node in nodes.items() if self._schemas.get(name, node) != node}
+        names = {name: found.service.title().replace("_", "") + name if name in taken else name for name in nodes}
+        for name, node in nodes.items():
+            renamed = _renamed(node, names)
+            if self._schemas.setdefault(names[name], renamed) != renamed:
+                raise Conflicting(f"two models of {found.service} are called {name}")
+        return {"$ref": PREFIX + names[model.__name__]}
 
 
 def document() -> Node:
@@ -233,13 +207,22 @@ def _security(found: Found) -> list[Node]:
 
 def _path_parameter(name: str, found: Found) -> Node:
     schema = dict(UUID_TEXT) if name in found.facts.ids else {"type": "string", "minLength": 1}
-    return _parameter(name, schema, "", required=True) | {"in": "path"}
+    return _parameter(name, schema, "", {}, required=True) | {"in": "path"}
 
 
-def _parameter(name: str, schema: Node, description: str, *, required: bool) -> Node:
+def _parameter(name: str, schema: Node, description: str, components: Mapping[str, Node], *, required: bool) -> Node:
     found: Node = {"name": name, "in": "query", "required": required, "schema": schema}
-    shown = example(schema, {}, name)
+    shown = example(schema, components, name)
     return found | ({"description": description} if description else {}) | ({} if shown is None else {"example": shown})
+
+
+def _asked(node: Node) -> Node:
+    """A member as a parameter: what may be left out is left out, never null."""
+    kept = {name: value for name, value in node.items() if name not in {"description", "anyOf"}}
+    kinds = [each for each in node.get("anyOf", ()) if each != {"type": "null"}]
+    if kept.get("default", "") is None:
+        del kept["default"]
+    return kept | (kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {})
 
 
 def _tidied(node: Any) -> Any:
@@ -257,47 +240,15 @@ def _tidied(node: Any) -> Any:
             return node
 
 
-def refusal(refusals: Refusals) -> Node:
-    """The answer with this status, and the types that it can have."""
-    listed = refusals.kinds
-    codes = {"type": "object", "properties": {"code": {"enum": [kind.code for kind in listed]}}}
-    lines = [f"* [`{kind.code}`](/problems/{kind.slug}) {page.first_sentence(kind.meaning)}" for kind in listed]
-    content = {
-        "schema": {"allOf": [{"$ref": PREFIX + "Problem"}, codes]},
-        "examples": {_key(kind): {"$ref": f"#/components/examples/{_key(kind)}"} for kind in listed},
-    }
-    answer: Node = {"description": "\n".join(lines), "content": {"application/problem+json": content}}
-    return answer | ({"headers": {"Retry-After": RETRY_AFTER}} if refusals.status in {"429", "503"} else {})
-
-
-RETRY_AFTER: Node = {"description": "seconds to wait", "schema": {"type": "integer", "minimum": 0}}
-
-
-def problem_schema() -> Node:
-    """RFC 9457 with our members."""
-    fault = {
-        "type": "object",
-        "properties": {
-            "pointer": {"type": "string", "description": "JSON pointer into the body"}, "code": {"type": "string"},
-        },
-        "required": ["pointer", "code"],
-    }  # fmt: skip
-    return {
-        "type": "object",
-        "description": "Why a request was refused (RFC 9457).",
-        "properties": {
-            "type": {"type": "string", "format": "uri", "description": f"{BASE}<slug>: the contract"},
-            "title": {"type": "string"},
-            "status": {"type": "integer", "minimum": 400, "maximum": 599},
-            "detail": {"type": "string", "description": "for people; its words may change"},
-            "code": {"type": "string", "pattern": "^[A-Z0-9_]+$"},
-            "errors": {"type": "array", "items": fault, "description": "of a body: where, and what"},
-            "instance": {"type": "string", "description": "this request: urn:corridor:request:<trace id>"},
-            "trace_id": {"type": "string", "description": "under which we find it in our logs"},
-        },
-        "required": ["type", "title", "status", "detail", "code"],
-    }
-
-
-def _key(kind: ProblemType) -> str:
-    return kind.slug.replace("/", ".")
+def _renamed(node: Any, names: Mapping[str, str]) -> Any:
+    """With its references to the models' names here."""
+    match node:
+        case {"$ref": str(reference)}:
+            name = reference.removeprefix(PREFIX)
+            return {**node, "$ref": PREFIX + names.get(name, name)}
+        case dict():
+            return {key: _renamed(value, names) for key, value in node.items()}
+        case list():
+            return [_renamed(each, names) for each in node]
+        case _:
+            return node

@@ -9,13 +9,13 @@ from importlib.util import find_spec
 
 import contracts.customer.v1 as customer
 import contracts.deposit.v1 as deposit
-import contracts.payout.v1 as payout
 import contracts.quote.v1 as quote
 import contracts.recon.v1 as recon
-import contracts.transfer.v1 as transfer
 from services.kernel.projector import Projection
 
-SERVICES = ("core_api", "quote", "transfer", "deposit_watcher", "payout_orchestrator", "ledger", "reconciliation")
+SERVICES = (
+    "core_api", "quote", "transfer", "deposit_watcher", "payout_orchestrator", "ledger", "reconciliation", "review",
+)  # fmt: skip
 
 OWN = "a step that only its own service goes on from; on the topic for recovery and for timelines"
 PERSON = "for a person; nothing goes on by itself"
@@ -28,20 +28,12 @@ UNREAD: Mapping[type, str] = {
     customer.MaintenanceEnded: "the door itself reads it; on the topic for recovery and for timelines",
     quote.QuoteAccepted: "learned from `transfer.opened`; who needs it reads that",
     quote.QuoteExpired: "the transfer service judges the expiry at its own time",
-    transfer.TransferOverdue: PERSON,
     deposit.DepositExpected: OWN,
-    deposit.DepositMismatched: PERSON,
-    deposit.DepositReferenceMismatched: PERSON,
     deposit.DepositRouteClosed: OWN,
-    payout.PayoutApproved: OWN,
-    payout.PayoutContradicted: PERSON,
-    payout.PayoutOverdue: PERSON,
     recon.RunStarted: OWN,
     recon.RunRefused: PERSON,
     recon.RunCompleted: PERSON,
     recon.RunFailed: PERSON,
-    recon.IssueOpened: PERSON,
-    recon.IssueCleared: PERSON,
 }
 
 

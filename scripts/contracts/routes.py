@@ -60,7 +60,8 @@ class Found:
     def roles(self) -> tuple[str, ...]:
         """Who may call it; () is everybody who has what it asks for."""
         told = self.route.documented.get("roles")
-        return tuple(sorted(self.facts.roles)) if told is None else told
+        roles = tuple(sorted(self.facts.roles)) if told is None else told
+        return tuple(role for role in roles if role != "service")  # no client has it
 
     @property
     def signed(self) -> bool:
@@ -92,7 +93,8 @@ def public_routes() -> list[Found]:
         for route in _routes(service)
         if (route.path in OPERATIONS or route.path.startswith("/v1/") if service == DOOR else passed(route.path))
     ]
-    return sorted(found, key=lambda each: (each.route.path, each.route.method))
+    once = {(each.route.path, each.route.method): each for each in found}  # a router may take in another one's routes
+    return [once[where] for where in sorted(once)]
 
 
 def _passed() -> Callable[[str], bool]:
@@ -137,7 +139,7 @@ def facts(endpoint: Endpoint | Callable[..., Any], deep: int = CALLS_DEEP) -> Fa
     tree = ast.parse(textwrap.dedent(inspect.getsource(endpoint)))
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         match call.func:
-            case ast.Attribute(attr="authenticate", value=ast.Name(id=name)) if "token" in name:
+            case ast.Attribute(attr="authenticate") if len(call.args) == 1:  # of the headers; a login takes more
                 found.token = True
             case ast.Name(id="require"):
                 found.roles |= set(_texts(call.args[1:], known))

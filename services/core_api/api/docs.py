@@ -39,7 +39,7 @@ KEPT = {"cache-control": "public, max-age=31536000, immutable"}  # a file with i
 FRESH = {"cache-control": "no-cache"}
 # styles are put into the page by the script that draws it; they can neither run nor ask anybody
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src data:; font-src 'none'; "
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src data:; font-src data:; "
     "connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 PAGE = """\
@@ -151,8 +151,8 @@ def problem_page(kind: ProblemType) -> str:
     """One type of problem as a page."""
     example = escape(json.dumps(page.example(kind), indent=2, ensure_ascii=False), quote=False)
     content = (
-        f"<table><tr><th>status</th><th>code</th><th>type</th></tr><tr><td>{kind.status}</td>"
-        f"<td><code>{kind.code}</code></td><td><code>{kind.uri}</code></td></tr></table>"
+        f"<table><tr><th>status</th><td>{kind.status}</td></tr><tr><th>code</th><td><code>{kind.code}</code></td></tr>"
+        f"<tr><th>type</th><td><code>{kind.uri}</code></td></tr></table>"
         f"<h2>What it means</h2><p>{_marked(kind.meaning)}</p><h2>What to do</h2><p>{_marked(kind.action)}</p>"
         f"<h2>Example</h2><pre><code>{example}</code></pre>"
     )
