@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.kernel.decider import Consumes
-from services.review.projections import deposits, payouts, transfers
+from services.review.projections import deposits, issues, payouts, transfers
 
 CONSUMES: Consumes = {}
-PROJECTIONS = (deposits.PROJECTION, payouts.PROJECTION, transfers.PROJECTION)
+PROJECTIONS = (deposits.PROJECTION, payouts.PROJECTION, transfers.PROJECTION, issues.PROJECTION)

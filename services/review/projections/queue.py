@@ -35,7 +35,12 @@ TOTALS = f"""
         GROUP BY currency, coalesce(transfer_id, item_id)) each
     GROUP BY currency ORDER BY currency"""  # noqa: S608 - our own names
 _PARKED = ("consumer", "topic", "stream_id", "event_type", "error", "fingerprint", "count", "parked_at")
-_LINKS = {"deposit_watcher": PATHS["deposit"], "payout_orchestrator": PATHS["payout"], "transfer": PATHS["transfer"]}
+_LINKS = {  # of an item, by its stream and its facts
+    "deposit_watcher": PATHS["deposit"],
+    "payout_orchestrator": PATHS["payout"],
+    "transfer": PATHS["transfer"],
+    "reconciliation": "/v1/recon/runs/{run_id}/issues",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,7 @@ async def own_parked(store: PostgresStore, limit: int) -> Sequence[Mapping[str, 
 
 def _item(review_id: UUID, reason: str, service: str, subject_id: UUID, *rest: Any) -> Item:
     transfer_id, amount_minor, currency, opened_at, closed_at, opened_by, closed_by, detail, facts = rest
+    told = msgspec.json.decode(facts)
     return Item(
         review_id=review_id,
         reason=Reason(reason),
@@ -90,6 +96,6 @@ def _item(review_id: UUID, reason: str, service: str, subject_id: UUID, *rest: A
         opened_by=opened_by,
         closed_by=closed_by,
         detail=detail,
-        link=_LINKS[service].format(subject_id),
-        facts=msgspec.json.decode(facts),
+        link=_LINKS[service].format(subject_id, **told),
+        facts=told,
     )

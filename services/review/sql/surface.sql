@@ -21,21 +21,25 @@ CREATE INDEX deposit_items_closed ON deposit_items_v1 (opened_at, item_id) WHERE
 
 CREATE TABLE payout_items_v1 (LIKE deposit_items_v1 INCLUDING ALL) WITH (fillfactor = 85);
 CREATE TABLE transfer_items_v1 (LIKE deposit_items_v1 INCLUDING ALL) WITH (fillfactor = 85);
+CREATE TABLE issue_items_v1 (LIKE deposit_items_v1 INCLUDING ALL) WITH (fillfactor = 85);
 
 CREATE VIEW deposit_items AS SELECT * FROM deposit_items_v1;
 CREATE VIEW payout_items AS SELECT * FROM payout_items_v1;
 CREATE VIEW transfer_items AS SELECT * FROM transfer_items_v1;
+CREATE VIEW issue_items AS SELECT * FROM issue_items_v1;
 
 -- Everything that waits for a person, or did, but parked streams: no event says those (GET /v1/reviews has them).
 CREATE VIEW review_item AS
 SELECT 'deposit_watcher'::text AS service, d.* FROM deposit_items d
 UNION ALL SELECT 'payout_orchestrator', p.* FROM payout_items p
-UNION ALL SELECT 'transfer', t.* FROM transfer_items t;
+UNION ALL SELECT 'transfer', t.* FROM transfer_items t
+UNION ALL SELECT 'reconciliation', i.* FROM issue_items i;
 
 INSERT INTO projection_registry (name, version, status) VALUES
-    ('deposit_items', 1, 'live'), ('payout_items', 1, 'live'), ('transfer_items', 1, 'live');
+    ('deposit_items', 1, 'live'), ('payout_items', 1, 'live'), ('transfer_items', 1, 'live'),
+    ('issue_items', 1, 'live');
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON deposit_items_v1, payout_items_v1, transfer_items_v1 TO corridor_review;
-GRANT SELECT ON deposit_items, payout_items, transfer_items, review_item TO corridor_review;
-GRANT SELECT ON deposit_items_v1, payout_items_v1, transfer_items_v1, deposit_items, payout_items, transfer_items,
-    review_item TO corridor_oncall;
+GRANT SELECT, INSERT, UPDATE, DELETE ON deposit_items_v1, payout_items_v1, transfer_items_v1, issue_items_v1
+    TO corridor_review;
+GRANT SELECT ON deposit_items, payout_items, transfer_items, issue_items, review_item TO corridor_review, corridor_oncall;
+GRANT SELECT ON deposit_items_v1, payout_items_v1, transfer_items_v1, issue_items_v1 TO corridor_oncall;

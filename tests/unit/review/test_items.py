@@ -6,19 +6,22 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
 
+from contracts.recon.v1 import IssueCleared, IssueOpened
 from services.kernel.projector import Projection
 from services.review.domain.reasons import Reason
-from services.review.projections import deposits, payouts, transfers
+from services.review.projections import deposits, issues, payouts, transfers
 from tests.unit.deposit_watcher import samples as d
 from tests.unit.payout_orchestrator import samples as p
 from tests.unit.review.samples import after, only, waits
 from tests.unit.transfer import samples as t
 
 DEPOSITS, PAYOUTS, TRANSFERS = deposits.PROJECTION, payouts.PROJECTION, transfers.PROJECTION
+ISSUES = issues.PROJECTION
 LINES = Path("services/review/sql/surface.sql").read_text(encoding="utf-8").splitlines()
 SQL = " ".join(" ".join(line.partition("--")[0] for line in LINES).split()).replace("( ", "(").replace(" )", ")")
 HOUR = timedelta(hours=1)
@@ -180,10 +183,38 @@ def test_a_transfer_that_goes_well_leaves_no_trace() -> None:
     assert after(TRANSFERS, *t.DONE) == {}
 
 
+# --- issues of reconciliation
+
+ISSUE = IssueOpened(
+    issue_id=UUID(int=40), run_id=UUID(int=41), code="PAYOUT_MISSING_THERE", subject=str(t.TRANSFER_ID),
+    transfer_id=t.TRANSFER_ID, currency="GBP", expected_minor=100, actual_minor=130, details="planted", opened_at=t.AT,
+)  # fmt: skip
+CLEARED = IssueCleared(
+    issue_id=ISSUE.issue_id, run_id=UUID(int=42), code=ISSUE.code, transfer_id=t.TRANSFER_ID, cleared_at=t.AT + HOUR
+)
+
+
+def test_books_that_differ_wait_with_the_difference_until_they_do_not() -> None:
+    row = only(ISSUES, ISSUE)
+    assert (row.reason, row.amount_minor, row.currency) == ("reconciliation_issue", 30, "GBP")
+    assert (row.transfer_id, row.closed_at) == (t.TRANSFER_ID, None)
+    assert only(ISSUES, ISSUE, CLEARED).closed_at == t.AT + HOUR
+
+
+def test_an_issue_that_comes_again_waits_again() -> None:
+    again = replace(ISSUE, opened_at=t.AT + 2 * HOUR)
+    row = only(ISSUES, ISSUE, CLEARED, again)
+    assert (row.opened_at, row.closed_at) == (t.AT + 2 * HOUR, None)
+
+
+def test_an_issue_without_two_amounts_has_none() -> None:
+    assert only(ISSUES, replace(ISSUE, actual_minor=None)).amount_minor is None
+
+
 # --- the tables
 
 
-@pytest.mark.parametrize("projection", [DEPOSITS, PAYOUTS, TRANSFERS], ids=lambda each: each.name)
+@pytest.mark.parametrize("projection", [DEPOSITS, PAYOUTS, TRANSFERS, ISSUES], ids=lambda each: each.name)
 def test_the_migration_makes_the_columns_that_the_code_writes(projection: Projection) -> None:
     first = DEPOSITS.ddl(1)
     assert first in SQL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,6 +13,7 @@ from services.kernel.problem import Problem
 from services.review.api.cursors import Cursors
 from services.review.domain.queue import BEGINNING, Filter, Item, page, topic_link
 from services.review.domain.reasons import GUIDANCE, Reason, advice
+from services.review.domain.reasons import page as reasons_page
 from tests.unit.review.samples import AT, SECOND, item
 
 FEW_INSTANTS = st.integers(0, 3).map(lambda seconds: AT + seconds * SECOND)
@@ -97,3 +99,8 @@ def test_a_parked_stream_is_shown_by_whoever_owns_it(topic: str, link: str) -> N
 
 def test_a_parked_record_without_a_stream_is_shown_by_the_queue() -> None:
     assert topic_link("corridor.payout.events.v1", None, "/v1/reviews/1") == "/v1/reviews/1"
+
+
+def test_the_page_has_the_table_of_the_code() -> None:
+    text = Path("docs/review-queue.md").read_text(encoding="utf-8")
+    assert text.partition("<!-- reasons -->\n")[2].partition("\n<!-- /reasons -->")[0] == reasons_page()
