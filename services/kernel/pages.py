@@ -128,7 +128,7 @@ class Found:
 
 NAMED = "SELECT unnest({}::uuid[]) AS stream_id"
 CLAIMED = "SELECT stream_id FROM claim WHERE namespace = {} AND value = {} AND tenant = {}"
-STANDING = "SELECT stream_id FROM stream_state WHERE stage = ANY({}::text[])"
+
 MADE_FROM, MADE_BEFORE = "e.occurred_at >= {}::timestamptz", "e.occurred_at < {}::timestamptz"
 IN_STAGES = "s.stage = ANY({}::text[])"
 FIRST = "convert_from(e.data, 'UTF8')::jsonb"  # read of rows that a page looks at, never indexed
@@ -177,11 +177,13 @@ def _placed(sql: _Sql, wish: Wish) -> str:
 
 
 def page_statement(wish: Wish) -> tuple[str, list[Any]]:
-    """Heads with their places, one more than the page has room for. OFFSET 0: the walk by time stays what it is."""
+    """Heads with their places, one more than the page has room for. OFFSET 0: a walk begins with its first events."""
     sql = _Sql()
     begin = ""
     if wish.found is None:
-        columns = "stream_id, occurred_at, global_seq, data"
+        columns = "stream_id, occurred_at, global_seq" + (
+            ", data" if any(FIRST in text for text, _ in wish.kept) else ""
+        )
         source = f"(SELECT {columns} FROM event e WHERE {_placed(sql, wish)} {_ORDER} OFFSET 0) e"  # noqa: S608 - $n
     else:
         begin = f"WITH found AS MATERIALIZED ({sql.put(wish.found.sql, *wish.found.values)}) "
@@ -196,10 +198,12 @@ def page_statement(wish: Wish) -> tuple[str, list[Any]]:
 
 
 def end_statement(wish: Wish) -> tuple[str, list[Any]]:
-    """The place of the last first event that a page may look at, if there are so many."""
+    """The place of the last first event that a page looks at, if there are so many: what bounds its cost, whatever the
+    plan of the page itself is."""
     sql = _Sql()
+    window = SCANNED_MAX if wish.kept else wish.limit + 1
     text = f"SELECT occurred_at, global_seq FROM event e WHERE {_placed(sql, wish)} {_ORDER} "  # noqa: S608 - as above
-    return text + sql.put("OFFSET {}::int LIMIT 1", SCANNED_MAX - 1), sql.values
+    return text + sql.put("OFFSET {}::int LIMIT 1", window - 1), sql.values
 
 
 class Row(NamedTuple):
@@ -246,7 +250,7 @@ class Lists:
     ) -> Reply:
         if query.cursor is not None:
             wish = replace(wish, after=self._cursors.read(query.cursor, bound))
-        if wish.found is None and wish.kept:
+        if wish.found is None:
             wish = replace(wish, down_to=await self._end(wish))
         rows = await self._rows(wish)
         following = rows[wish.limit - 1].place if len(rows) > wish.limit else wish.down_to
@@ -272,6 +276,16 @@ def between(query: PageQuery) -> list[tuple[str, Any]]:
     """The conditions of `created_from` and `created_to`."""
     bounds = ((MADE_FROM, query.created_from), (MADE_BEFORE, query.created_to))
     return [(text, at) for text, at in bounds if at is not None]
+
+
+def standing(stages: Sequence[str], events: str) -> Found:
+    """Streams in one of these stages, which few are ever in. `events`: what their entry always leaves, as the partial
+    index of such events says it (`e` is the event)."""
+    return Found(
+        "SELECT DISTINCT e.stream_id FROM event e JOIN stream_state s ON s.stream_id = e.stream_id "  # noqa: S608
+        f"WHERE ({events}) AND s.stage = ANY({{}}::text[])",
+        (list(stages),),
+    )
 
 
 def stages_of(stages: Sequence[Any], states: Sequence[str]) -> list[str]:

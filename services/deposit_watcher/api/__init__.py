@@ -11,6 +11,7 @@ from starlette.responses import Response
 from services.deposit_watcher.api.replies import DepositAccepted, RouteNotFound, RouteReply, WaitingReply
 from services.deposit_watcher.api.reports import DepositBatchReport, DepositReport, Judged, Reports, Source
 from services.deposit_watcher.domain.states import Mismatched, Unexpected, Unmatched
+from services.deposit_watcher.projections.unmatched import UNMATCHED
 from services.kernel import tracing
 from services.kernel.bulk import BulkReply, commit, commit_items
 from services.kernel.codec import encode
@@ -26,8 +27,13 @@ from services.kernel.strict_json import read_uuid
 from services.kernel.webhook import HEADER
 
 WAITING_MAX = 200  # rows of one answer
-WAITING = """SELECT stream_id FROM stream_state WHERE tenant = $1 AND stage IN ('Unexpected', 'Unmatched', 'Mismatched')
-             ORDER BY changed_at LIMIT $2"""
+WAITING = f"""
+    SELECT DISTINCT s.stream_id, s.changed_at
+    FROM event e
+    JOIN stream_state s ON s.stream_id = e.stream_id
+    WHERE ({UNMATCHED}) AND s.tenant = $1 AND s.stage IN ('Unexpected', 'Unmatched', 'Mismatched')
+    ORDER BY s.changed_at
+    LIMIT $2"""  # noqa: S608 - our own words
 
 
 class RecordTooLarge(Exception):

@@ -16,6 +16,7 @@ from contracts.upcasts import UPCASTS
 from services.deposit_watcher.api.replies import ArrivalReply, RouteNotFound, RouteReply
 from services.deposit_watcher.domain.states import STAGES
 from services.deposit_watcher.projections.arrivals import ArrivalView, arrivals_of
+from services.deposit_watcher.projections.unmatched import UNMATCHED
 from services.kernel import pages
 from services.kernel.codec import EventCodec, encode
 from services.kernel.http import Reply
@@ -37,7 +38,7 @@ from services.kernel.strict_json import Body, read_uuid
 from services.kernel.timeline import EVENTS_MAX, TimelineEntry, entry
 from services.kernel.tokens import Principal
 
-RARE = frozenset({"UNEXPECTED", "MISMATCHED"})  # few are ever there: found by their state
+RARE = frozenset({"UNEXPECTED", "MISMATCHED"})  # few are ever there: found by what led there
 KNOWN = ("s.stage <> {}::text", "")  # a reference that was used elsewhere leaves a stream without money or transfer
 _CODEC = EventCodec(EVENTS, UPCASTS)
 View = Callable[[UUID, Any], dict[str, Any]]
@@ -104,7 +105,7 @@ def _found(query: DepositQuery, stages: list[str], tenant: str) -> Found | None:
         named = [own] if named in ([], [own]) else []
     if query.route is not None or query.transfer_id is not None:
         return Found(pages.NAMED, (named,))
-    return Found(pages.STANDING, (stages,)) if stages and RARE.issuperset(query.state) else None
+    return pages.standing(stages, UNMATCHED) if stages and RARE.issuperset(query.state) else None
 
 
 def route_of(tenant: str, transfer_id: UUID) -> UUID:

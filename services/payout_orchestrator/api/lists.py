@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import Field
 from starlette.responses import Response
 
-from contracts.payout.v1 import EVENTS
+from contracts.payout.v1 import EVENTS, PayoutRefused, PayoutReviewRequired, PayoutUnknown
 from contracts.upcasts import UPCASTS
 from services.kernel import pages
 from services.kernel.codec import EventCodec, encode
@@ -38,7 +38,12 @@ from services.payout_orchestrator.handlers import payout_id
 from services.payout_orchestrator.projections.attempts import Attempt, attempts_of
 
 OF_TRANSFER_MAX = 16  # payouts of one transfer: another one follows only a proven refusal
-RARE = frozenset({"REQUESTED", "UNKNOWN", "MANUAL_REVIEW"})  # few are ever there: found by their state
+RARE = frozenset({"REQUESTED", "UNKNOWN", "MANUAL_REVIEW"})  # few are ever there: found by what led there
+LED = (PayoutUnknown, PayoutRefused, PayoutReviewRequired)
+WAITED = (  # the index event_waited; a payout that nobody is asked about is requested without a deadline
+    f"e.event_type IN ({', '.join(repr(each.type) for each in LED)})"
+    """ OR (e.version = 1 AND position('"deadline":null'::bytea IN e.data) = 0)"""
+)
 _CODEC = EventCodec(EVENTS, UPCASTS)
 
 
@@ -94,7 +99,7 @@ def wish_of(query: PayoutQuery, principal: Principal) -> Wish:
     if query.transfer_id is not None:
         found = Found(pages.NAMED, (ids_of(query.transfer_id),))
     elif stages and RARE.issuperset(query.state):
-        found = Found(pages.STANDING, (stages,))
+        found = pages.standing(stages, WAITED)
     kept = [(pages.IN_STAGES, stages)] if stages else []
     return Wish(tenant=principal.tenant, limit=query.limit, placed=pages.between(query), kept=kept, found=found)
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from contracts.deposit.routes import normalised_route
+from contracts.transfer.v1 import PayoutReviewRequired
 from services.kernel import pages
 from services.kernel.internal import OVERSEERS, Callers
 from services.kernel.pages import LIST_PROBLEMS, Found, Lists, PageQuery, PageReply, QueryId, Row, Wish, read_query
@@ -22,7 +23,8 @@ from services.transfer.domain.states import STAGES
 OPENED_BY = """substring(e.data FROM position('"customer_id":"'::bytea IN e.data) + 15 FOR 36) = {}::bytea"""
 CORRIDOR = f"{pages.FIRST} ->> 'corridor' = {{}}"
 CURRENCY = f"{{}} IN ({pages.FIRST} #>> '{{{{send,currency}}}}', {pages.FIRST} #>> '{{{{receive,currency}}}}')"
-RARE = frozenset({"PAYOUT_REVIEW_REQUIRED"})  # few are ever there, so that they are found by their state
+RARE = frozenset({"PAYOUT_REVIEW_REQUIRED"})  # few are ever there, so that they are found by what led there
+REVIEWED = f"e.event_type = '{PayoutReviewRequired.type}'"  # the index event_reviewed
 
 
 class TransferQuery(PageQuery):
@@ -77,7 +79,7 @@ def _found(query: TransferQuery, tenant: str) -> Found | None:
     if query.route is not None:
         return Found(pages.CLAIMED, ("route", normalised_route(query.route), tenant))
     if query.state and RARE.issuperset(query.state):
-        return Found(pages.STANDING, (pages.stages_of(STAGES, query.state),))
+        return pages.standing(pages.stages_of(STAGES, query.state), REVIEWED)
     return None
 
 
