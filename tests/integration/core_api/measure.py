@@ -21,6 +21,7 @@ import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.core_api.adapters import proxy
+from services.core_api.adapters.headers import public_headers
 from services.core_api.adapters.proxy import Door, Proxy, targets
 from services.kernel.corked import CorkedHttp
 from services.kernel.edge import Edge
@@ -98,7 +99,7 @@ def door(kind: str, port: int, ready: Any) -> None:
     """The process that is measured."""
     urls = dict.fromkeys(BEHIND, f"http://127.0.0.1:{port}")
     kinds: dict[str, ASGIApp] = {"raw": Proxy(OpenGate()), "aiohttp": AiohttpProxy(OpenGate()), "none": answering}
-    serve(Door(answering, Edge(kinds[kind]), targets(urls)), ready)
+    serve(Door(answering, Edge(kinds[kind], public_headers("prod")), targets(urls)), ready)
 
 
 async def load(port: int, requests: int) -> list[float]:

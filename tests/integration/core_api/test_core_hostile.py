@@ -52,7 +52,15 @@ async def test_the_tokens_of_these_tests_are_good_but_for_what_is_changed(system
 
 
 @pytest.mark.parametrize(
-    "change", [{"exp": 1}, {"nbf": 4_000_000_000}, {"aud": "elsewhere"}, {"iss": "elsewhere"}, {"sub": "nobody"}]
+    "change",
+    [
+        {"exp": 1},
+        {"nbf": 4_000_000_000},
+        {"aud": "elsewhere"},
+        {"aud": ["corridor", "elsewhere"]},
+        {"iss": "elsewhere"},
+        {"sub": "nobody"},
+    ],
 )
 async def test_ah36_no_or_expired_or_foreign_tokens_are_401(system: System, change: dict[str, Any]) -> None:
     await refused(system, None)
