@@ -91,6 +91,17 @@ def operations(target: Target) -> tuple[str, str]:
     return target.operations_database_url, target.kafka_bootstrap
 
 
+def broker(target: Target) -> str:
+    """Where it is. Raises OpsError."""
+    if target.kafka_bootstrap is None:
+        raise OpsError(
+            Exit.PRECONDITION,
+            f"the context {target.name} does not say where the broker is",
+            hint="add kafka_bootstrap to it, or set OPS_KAFKA_BOOTSTRAP_SERVERS",
+        )
+    return target.kafka_bootstrap
+
+
 def deciders(service: str) -> Deciders:
     """How its streams fold. Its deadlines are the defaults: they decide, and nothing here decides."""
     handlers: Any = import_module(f"services.{service}.handlers")

@@ -6,11 +6,13 @@ from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
 import uvloop
+from aiokafka.errors import KafkaError
 
 from services.kernel.fold import TooManyParked
 from services.kernel.operations import Busy, NoProjection
 from services.kernel.rebuild import NobodyFollows, TopicShortened, Unappliable
 from services.kernel.store import ContentRefused, Unavailable
+from services.kernel.topic_admin import TopicsDiffer
 from services.kernel.topic_reader import TopicMissing
 from services.ops_cli.exits import Exit, OpsError
 
@@ -25,6 +27,8 @@ CODES: Mapping[type[Exception], tuple[Exit, str]] = {
     NobodyFollows: (Exit.PRECONDITION, "start the service, then do it again"),
     TimeoutError: (Exit.TIMED_OUT, "the live version stays; see the log of the service"),
     TopicMissing: (Exit.NOT_FOUND, "make it: ops-cli topic ensure"),
+    TopicsDiffer: (Exit.ANSWER_IS_NO, "a topic that is there is never changed from here"),
+    KafkaError: (Exit.UNAVAILABLE, "is the broker there? ops-cli doctor"),
     ContentRefused: (Exit.FAILED, "the database refuses it"),
     Unavailable: (Exit.UNAVAILABLE, "nothing was changed for those who read; safe to try again"),
 }
