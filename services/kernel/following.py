@@ -96,6 +96,7 @@ class Following:
         finally:
             for running in self._lanes.values():
                 running.task.cancel()
+            await self._store.drop()  # by this session others see that somebody follows
 
     async def look(self) -> None:
         """One look at the registry. Raises Unavailable."""

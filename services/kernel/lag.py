@@ -1,100 +1,53 @@
-"""How far consumers are behind: their stored positions, which are what has effect, against the ends of the topics."""
+"""How far a consumer is behind, in records and in seconds, from what it sees itself: no question to the broker.
+
+The oldest record that was not taken came after the last one that was, and after the last look at which there was
+nothing behind it. The later of the two is when it came at the earliest: its age is never said too low by more than the
+time between two records, and too high by no more than the time between two looks.
+"""
 
 from __future__ import annotations
 
-import time
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from services.kernel.operations import Operations
 from services.kernel.store import Partition
-from services.kernel.topic_reader import TopicMissing, TopicReader, reading
 
-STANDS = """
-    SELECT o.consumer, o.topic, o.partition, o.next_offset, p.parked
-    FROM consumer_offset o
-    JOIN (SELECT consumer, count(*) FILTER (WHERE found) AS parked
-          FROM (SELECT o.consumer, c.stream_id IS NOT NULL AS found
-                FROM (SELECT DISTINCT consumer FROM consumer_offset) o
-                LEFT JOIN stream_cursor c ON c.consumer = o.consumer AND c.parked) f
-          GROUP BY consumer) p USING (consumer)
-    WHERE o.epoch = $1
-    ORDER BY o.consumer, o.topic, o.partition"""
+Behind = tuple[int, float]  # records, seconds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stand:
-    """A consumer in one topic. `next_offsets` by partition."""
-
-    consumer: str
-    topic: str
-    next_offsets: Mapping[int, int]
-    parked_streams: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Lag:
-    """How far it is behind. `seconds`: the age of the oldest record that it has not taken, 0.0 when there is none."""
+    """Of one consumer. Times are wall-clock seconds."""
 
-    stand: Stand
-    records: int
-    seconds: float
-    missing: bool = False  # the broker has no such topic
+    def __init__(self) -> None:
+        self._taken: dict[Partition, tuple[int, float]] = {}  # offset of the last that was taken, and when it came
+        self._level: dict[Partition, float] = {}  # the last look at which nothing was behind
+        self._first: dict[Partition, float] = {}  # the first look of all
 
+    def took(self, records: Iterable[Any], now: float) -> None:
+        """These were taken, in order. A stranger's clock that is ahead of ours is not believed."""
+        for at, last in {(each.topic, each.partition): each for each in records}.items():
+            self._taken[at] = (last.offset, min(last.timestamp / 1_000, now))
 
-async def stands(operations: Operations, epoch: int) -> list[Stand]:
-    """All consumers of a schema."""
-    found: dict[tuple[str, str], dict[int, int]] = defaultdict(dict)
-    parked: dict[str, int] = {}
-    for row in await operations.connection.fetch(STANDS, epoch):
-        found[row["consumer"], row["topic"]][row["partition"]] = row["next_offset"]
-        parked[row["consumer"]] = row["parked"]
-    return [
-        Stand(consumer=consumer, topic=topic, next_offsets=offsets, parked_streams=parked[consumer])
-        for (consumer, topic), offsets in found.items()
-    ]
+    def look(
+        self, positions: Mapping[Partition, int], newest: Mapping[Partition, int], now: float
+    ) -> dict[str, Behind]:
+        """By topic: the records behind `positions`, and the age of the oldest of them, 0 when there are none."""
+        found: dict[str, Behind] = {}
+        for at, position in positions.items():
+            behind = max(0, newest.get(at, position) - position)
+            if not behind:
+                self._level[at] = now
+            seconds = max(0.0, now - self._since(at, position, now)) if behind else 0.0
+            records, oldest = found.get(at[0], (0, 0.0))
+            found[at[0]] = (records + behind, max(oldest, seconds))
+        for gone in self._first.keys() - positions.keys():
+            for known in (self._first, self._level, self._taken):
+                known.pop(gone, None)
+        return found
 
-
-async def lags(bootstrap: str, found: Iterable[Stand]) -> list[Lag]:
-    """Theirs. A record is read for each partition that is behind, to tell its age. Raises Unavailable."""
-    by_topic: dict[str, list[Stand]] = defaultdict(list)
-    for each in found:
-        by_topic[each.topic].append(each)
-    result = []
-    for topic, those in by_topic.items():
-        try:
-            result += await _of_topic(bootstrap, topic, those)
-        except TopicMissing:
-            result += [Lag(stand=each, records=0, seconds=0.0, missing=True) for each in those]
-    return sorted(result, key=lambda lag: (lag.stand.consumer, lag.stand.topic))
-
-
-async def _of_topic(bootstrap: str, topic: str, those: Sequence[Stand]) -> list[Lag]:
-    ages: dict[tuple[Partition, int], float] = {}
-    async with reading(bootstrap, topic) as reader:
-        ends = await reader.ends()
-        for each in those:
-            for at, offset in _behind(each, ends):
-                if (at, offset) not in ages:
-                    reader.seek({at: offset})
-                    ages[at, offset] = await _age(reader, at, offset)
-    return [
-        Lag(
-            stand=each,
-            records=sum(ends[at] - offset for at, offset in _behind(each, ends)),
-            seconds=max((ages[place] for place in _behind(each, ends)), default=0.0),
-        )
-        for each in those
-    ]
-
-
-def _behind(each: Stand, ends: Mapping[Partition, int]) -> list[tuple[Partition, int]]:
-    stands_at = ((at, each.next_offsets.get(at[1], 0)) for at in ends)
-    return [(at, offset) for at, offset in stands_at if offset < ends[at]]
-
-
-async def _age(reader: TopicReader, at: Partition, offset: int) -> float:
-    async for records in reader.to({at: offset + 1}):
-        return max(0.0, time.time() - float(records[0].timestamp) / 1000)
-    return 0.0
+    def _since(self, at: Partition, position: int, now: float) -> float:
+        """When the record at `position` came at the earliest; for as long as we look, when nothing else is known."""
+        first = self._first.setdefault(at, now)
+        offset, came = self._taken.get(at, (position, 0.0))
+        known = [when for when in (self._level.get(at), came if offset < position else None) if when is not None]
+        return max(known, default=first)

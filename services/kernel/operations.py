@@ -124,6 +124,8 @@ async def operating(dsn: str, schema: str) -> AsyncIterator[Operations]:
         yield Operations(connection, schema)
     except asyncpg.PostgresError as error:
         raise translated(error) or error from error
+    except TimeoutError:  # an OSError too, but that of our own deadlines
+        raise
     except (asyncpg.InterfaceError, OSError) as error:
         raise Unavailable(f"{type(error).__name__}: {error}") from error
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.kernel.lag import Stand, lags, stands
+from services.kernel.group_lag import Stand, lags, stands
 from services.kernel.operations import operating
 from services.ops_cli import catalog
 from services.ops_cli.context import Ctx

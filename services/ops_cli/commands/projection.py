@@ -124,7 +124,8 @@ def rebuild_(
             {"would": "rebuild", "projection": name, "to_version": to_version}, lambda: Text(_would(name, to_version))
         )
         return Exit.DONE
-    ctx.sure(f"{_would(name, to_version)}?")
+    if to_version is not None:
+        ctx.sure(f"{_would(name, to_version)}?")
     with phases(ctx.out, name) as reports:
         if to_version is None:
             made = done(rebuild(table, reports, accept_parked=accept_parked))

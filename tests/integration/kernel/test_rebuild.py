@@ -299,7 +299,7 @@ async def test_the_next_version_is_kept_and_granted_as_the_one_before(place: Tow
 
 
 FORBIDDEN = [
-    "INSERT INTO event SELECT * FROM event",
+    "INSERT INTO event OVERRIDING SYSTEM VALUE SELECT * FROM event",
     "UPDATE stream_state SET version = 9",
     "DELETE FROM event",
     "UPDATE quote_terms_v1 SET terms = ''",
