@@ -7,7 +7,7 @@ from uuid import UUID
 from contracts.recon.v1 import IssueCleared, IssueOpened
 from contracts.topics import RECON
 from services.kernel.ids import derive
-from services.kernel.money import Money, iso4217
+from services.kernel.money import MINOR_MAX, Money, iso4217
 from services.review.domain.reasons import Reason
 from services.review.projections.items import ItemRow, closed, opened, projection
 
@@ -32,10 +32,11 @@ def evolve(row: ItemRow | None, event: Event) -> ItemRow | None:
 
 
 def _difference(event: IssueOpened) -> Money | None:
-    """By how much the two differ; None where it is not an amount that differs."""
+    """By how much the two differ; None where it is not an amount that differs, or none that a Money can hold."""
     if event.currency is None or event.expected_minor is None or event.actual_minor is None:
         return None
-    return Money(abs(event.expected_minor - event.actual_minor), iso4217(event.currency))
+    minor = abs(event.expected_minor - event.actual_minor)
+    return Money(minor, iso4217(event.currency)) if minor <= MINOR_MAX else None
 
 
 PROJECTION = projection("issue_items", RECON, opens=(IssueOpened,), closes=(IssueCleared,), key=key, evolve=evolve)

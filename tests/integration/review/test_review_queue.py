@@ -12,7 +12,10 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from contracts.topics import DEPOSIT, PAYOUT, TRANSFER
+from contracts.topics import DEPOSIT, PAYOUT, RECON, TRANSFER
+from services.reconciliation.domain.codes import Code
+from services.reconciliation.domain.facts import Issue
+from services.reconciliation.domain.issues import ClearIssue, OpenIssue
 from services.review.domain.reasons import Reason
 from services.transfer.domain.commands import ReportOverdue
 from tests.integration.kernel.backends import make_topic
@@ -33,7 +36,7 @@ def topics_made() -> set[str]:
 
 @pytest.fixture
 async def world(database: str, broker: str, topics_made: set[str]) -> World:
-    for topic in (DEPOSIT, PAYOUT, TRANSFER):
+    for topic in (DEPOSIT, PAYOUT, TRANSFER, RECON):
         if topic.name not in topics_made:
             await make_topic(broker, topic.name, PARTITIONS)
             topics_made.add(topic.name)
@@ -131,6 +134,21 @@ async def test_a_transfer_that_waits_too_long_heals_and_late_money_stays(world: 
         await world.say("transfer", slow, *of_transfer(slow, t.INITIATE))
         await world.is_gone("overdue_state", slow)
         assert (await world.item("late_funding", late))["amount_minor"] == 10_020
+
+
+async def test_books_that_differ_wait_until_a_run_finds_them_equal(world: World) -> None:
+    run, transfer = uuid4(), uuid4()
+    issue = Issue(
+        code=next(iter(Code)), subject=str(transfer), transfer_id=transfer, currency="GBP", expected_minor=10_020,
+        actual_minor=10_000, details="planted",
+    )  # fmt: skip
+    async with world.running():
+        await world.say("reconciliation", issue.issue_id, OpenIssue(run_id=run, issue=issue))
+        item = await world.item("reconciliation_issue", run)
+        assert (item["amount_minor"], item["currency"], item["transfer_id"]) == (20, "GBP", str(transfer))
+        assert item["link"] == f"/v1/recon/runs/{run}/issues"
+        await world.say("reconciliation", issue.issue_id, ClearIssue(run_id=uuid4(), issue_id=issue.issue_id))
+        await world.item("reconciliation_issue", run, "closed")
 
 
 async def test_an_event_that_we_cannot_read_waits_as_a_parked_stream_of_ours(world: World) -> None:

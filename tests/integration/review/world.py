@@ -31,6 +31,7 @@ from services.kernel.tokens import Principal, Tokens
 from services.payout_orchestrator import handlers as payout
 from services.payout_orchestrator.domain.policy import Deadlines as PayoutDeadlines
 from services.payout_orchestrator.domain.policy import rules
+from services.reconciliation import handlers as reconciliation
 from services.review import __main__ as review
 from services.review import api
 from services.review.adapters.parked import AskedParked
@@ -53,6 +54,7 @@ SOURCES: Mapping[str, tuple[str, topics.Topic, Decider[Any, Any, Any]]] = {
         "payout", topics.PAYOUT, payout.decider(rules({"ETB": 2_000_000}), PayoutDeadlines()),
     ),
     "transfer": ("transfer", topics.TRANSFER, transfer.decider(TransferDeadlines())),
+    "reconciliation": ("recon", topics.RECON, reconciliation.issue_decider()),
 }  # fmt: skip
 
 
@@ -122,12 +124,12 @@ class World:
         return json.loads(answer.body)
 
     async def item(self, reason: str, subject: UUID, state: str = "open") -> dict[str, Any]:
-        """The item of a reason whose link shows the subject, once it is there."""
+        """The item of a reason whose link names the subject, once it is there."""
         found: list[dict[str, Any]] = []
 
         async def there() -> bool:
             shown = await self.queue(f"reason={reason}&state={state}&limit=200")
-            found[:] = [item for item in shown["items"] if item["link"].endswith(str(subject))]
+            found[:] = [item for item in shown["items"] if str(subject) in item["link"]]
             return len(found) == 1
 
         await until(there)
@@ -138,7 +140,7 @@ class World:
 
         async def gone() -> bool:
             shown = await self.queue(f"reason={reason}&limit=200")
-            return not any(item["link"].endswith(str(subject)) for item in shown["items"])
+            return not any(str(subject) in item["link"] for item in shown["items"])
 
         await until(gone)
 

@@ -207,6 +207,11 @@ def test_an_issue_that_comes_again_waits_again() -> None:
     assert (row.opened_at, row.closed_at) == (t.AT + 2 * HOUR, None)
 
 
+def test_sums_that_differ_by_more_than_an_amount_can_be_are_still_an_item() -> None:
+    row = only(ISSUES, replace(ISSUE, expected_minor=-(10**15), actual_minor=10**15))
+    assert (row.amount_minor, row.closed_at) == (None, None)
+
+
 def test_an_issue_without_two_amounts_has_none() -> None:
     assert only(ISSUES, replace(ISSUE, actual_minor=None)).amount_minor is None
 
