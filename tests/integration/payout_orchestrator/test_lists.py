@@ -108,6 +108,8 @@ async def test_payouts_are_listed_newest_first_and_by_state(desk: Desk, monkeypa
         page = (await desk.get(state="SENT", **({"cursor": cursor} if cursor else {}))).json
         found += [UUID(item["payout_id"]) for item in page["items"]]
         cursor = page["next_cursor"]
+        if cursor is None:
+            break
     assert (found, cursor) == ([made[3]], None)
 
 
