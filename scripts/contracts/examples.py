@@ -88,4 +88,6 @@ def _fits(value: Any, schema: Node) -> bool:
         return any(_fits(value, each) for each in choices)
     kinds = {"string": str, "integer": int, "boolean": bool, "array": list, "object": dict, "null": type(None)}
     kind = kinds.get(schema.get("type", ""))
+    if kind is list and isinstance(value, list):
+        return all(_fits(each, schema.get("items", {})) for each in value)
     return kind is not None and isinstance(value, kind) and value in schema.get("enum", [value])

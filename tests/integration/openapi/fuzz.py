@@ -89,7 +89,8 @@ def _judge(case: Any, answer: requests.Response, caller: Caller, asked: Asked) -
 
 def _about(case: Any, caller: Caller) -> Any:
     """Of the requests some stay as they were made, the others are about things that exist: by what is in them."""
-    number = sum(json.dumps([case.body, case.path_parameters, case.query], default=str).encode())
+    made = [case.path, case.body, case.path_parameters, case.query]
+    number = sum(json.dumps(made, default=str).encode())
     known = caller.always if number % 3 == 0 else {**caller.known, **caller.always}
     case.path_parameters = put(case.path_parameters, known, number)
     case.body = put(case.body, known, number)

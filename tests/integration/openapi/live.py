@@ -15,6 +15,7 @@ from services.kernel.webhook import header_of
 from tests.integration.openapi.fuzz import Caller
 
 QUOTES = 8  # for as many transfers
+SESSIONS = 12  # each is good for one refresh or one logout
 SECONDS_MAX = 30.0  # for a deposit to become a payout
 TENANT = "corridor"
 
@@ -55,13 +56,14 @@ class Live:
         paid, waiting = (self._transfer(sender, receiver) for _ in range(2))
         self._pay_in(paid)
         transfers = [paid["transfer_id"], waiting["transfer_id"]]
-        sessions = [self._session() for _ in range(4)]
+        run = self.ask("POST", "/v1/recon/runs", "operator", {"reason": "daily reconciliation"})
+        sessions = [self._session() for _ in range(SESSIONS)]
         return {
             "profile_id": [receiver, sender], "sender_id": [sender], "receiver_id": [receiver],
             "transfer_id": transfers, "payout_id": [self._payout_id(transfers[0])],
             "end_to_end_id": [self._payout_id(transfers[0])], "route": [waiting["route"]],
             "route_id": [str(route_id(TENANT, each["route"])) for each in (paid, waiting)],
-            "account_id": ["safeguarding:sandbox-bank:GBP"],
+            "run_id": [run["run_id"]], "account_id": ["safeguarding:sandbox-bank:GBP"],
             "quote_id": [self._quote() for _ in range(QUOTES)],
             "corridor": ["GB-ET"], "send_currency": ["GBP"], "send_minor": [10_000], "currency": ["GBP"],
             "refresh_token": sessions, "login": ["customer"], "password": [self._passwords["customer"]],

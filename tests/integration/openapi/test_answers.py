@@ -19,12 +19,12 @@ from tests.integration.openapi.live import Live
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("up")]
 
 ROLES = ("nobody", "customer", "operator", "admin", "partner")
-EXAMPLES_VALID, EXAMPLES_INVALID = 14, 6  # of each operation, for each role
+EXAMPLES_VALID, EXAMPLES_INVALID = 8, 4  # of each operation, for each role
 UNLIMITED = {"RATE_LIMIT_LOGIN_PER_MINUTE": "0", "RATE_LIMIT_SIGNUP_PER_MINUTE": "0"}
 ROUTES = public_routes()
 OPERATIONS = list(operations(Document(ROUTES, strict=True).made()))
 BY_NAME = {f"{found.route.method} {found.route.path.replace(':path', '')}": found for found in ROUTES}
-NEVER_DONE = frozenset[str]()  # routes of which no request here is a success, and why
+NEVER_DONE = {"GET /v1/reviews/{review_id}"}  # nothing here waits for a person; the review's own tests have it
 
 
 @pytest.fixture(scope="module")
