@@ -29,7 +29,8 @@ RUN = [
     state("status", "status"),
     Column("differences", issues_of, right=True),
     at("started", "started_at", drop=1),
-    Column("transfers", "transfers", right=True, drop=3),
+    Column("judged", "transfers", drop=3),
+    Column("moved too recently", "not_judged", drop=5),
     at("ended", "completed_at", drop=3),
     Column("reason", "reason", drop=2),
     Column("by", "actor", drop=4),
@@ -152,5 +153,9 @@ def _page(ctx: Context, done: Mapping[str, Any]) -> Group:
     if counts:
         parts += ["", ctx.out.table(counts, [Column("code", "code"), Column("differences", "number", right=True)])]
     elif done["status"] != "failed":
-        parts += ["", Text("no difference", "green")]
+        judged = f"no difference in {done.get('transfers') or 0:,} transfers"
+        later = (
+            f"; {done['not_judged']:,} moved too recently and are judged next time" if done.get("not_judged") else ""
+        )
+        parts += ["", Text(judged + later, "green")]
     return Group(*parts)
