@@ -19,6 +19,7 @@ from services.kernel.settings import Kernel, Secret, Var, load_or_exit
 from services.kernel.tokens import Tokens
 from services.kernel.upstream import is_address
 from services.reconciliation import api, handlers
+from services.reconciliation.adapters import gauges
 from services.reconciliation.adapters.book import HttpBook
 from services.reconciliation.adapters.ends import KafkaEnds
 from services.reconciliation.handlers.comparison import Rules
@@ -89,6 +90,7 @@ def main() -> None:
         )  # fmt: skip
         schedule = Schedule(conductor, runtime.reads, settings.interval_seconds, settings.tenant, runtime.actor, new_id)
         runs = api.Runs(conductor, runtime.commands, runtime.reads, Cursors.from_settings(settings))
+        gauges.show(runtime.probes)
         health = runtime.health()
         app = create_app(settings, [api.routes(runs, Tokens.from_settings(settings), settings.tenant)], health)
         return process.Running(app=app, tasks=dict(runtime.tasks()) | {"schedule": schedule.run}, health=health)

@@ -11,11 +11,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
+from services.kernel import metrics
 from services.kernel.cursors import Cursors
 from services.kernel.http import create_app
 from services.kernel.settings import Kernel, load
 from services.kernel.tokens import Principal, Tokens
 from services.reconciliation import api
+from services.reconciliation.adapters import gauges
 from tests.integration.reconciliation.books import World
 from tests.support.fakes import until
 from tests.unit.kernel.door import Answer, send
@@ -203,6 +205,23 @@ async def test_an_older_run_shows_what_was_open_at_its_end(world: World) -> None
         assert [run["run_id"] for run in runs["items"]] == [healed["run_id"]]
         older = (await ops.ask("GET", "/v1/recon/runs", query=f"limit=1&cursor={runs['next_cursor']}")).json
         assert [run["run_id"] for run in older["items"]] == [broken]
+
+
+async def test_what_is_open_is_a_metric(world: World) -> None:
+    await world.paid_out(2)
+    world.book.paid.clear()
+    async with world.conductor() as (_, _, reads), door(world) as ops:
+        gauges.show(reads)
+        assert sample(await metrics.scraped(), "corridor_recon_last_completed_run_timestamp_seconds") == 0
+        assert (await ops.post()).json["issues_open"] == 2
+        text = await metrics.scraped()
+    assert sample(text, "corridor_recon_open_issues") == 2
+    assert abs(sample(text, "corridor_recon_last_completed_run_timestamp_seconds") - world.now.timestamp()) < 60
+
+
+def sample(exposition: bytes, name: str) -> float:
+    """The value of a series without labels."""
+    return float(next(line for line in exposition.decode().splitlines() if line.startswith(f"{name} ")).split()[1])
 
 
 async def test_no_run_is_not_found(world: World) -> None:
