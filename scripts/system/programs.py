@@ -11,7 +11,6 @@ from scripts.system.installation import INTERNAL, ROLES, SANDBOX, SERVICES, Inst
 
 MARK = "CORRIDOR_SYSTEM"  # in the environment of every process of an installation: its home
 STOP_SECONDS = 5
-BACKGROUND = "10"  # the niceness of what shows and compares: it gives way to what moves money
 NOT_INHERITED = (
     "DATABASE_URL",
     "JWT_SECRET_PREVIOUS",
@@ -137,8 +136,7 @@ def _review(installation: Installation) -> dict[str, str]:
         "LEDGER_URL": "ledger",
         "RECON_URL": "reconciliation",
     }
-    others = {variable: installation.url(service) for variable, service in names.items()}
-    return others | {"CORRIDOR_NICENESS": BACKGROUND}
+    return {variable: installation.url(service) for variable, service in names.items()}
 
 
 OWN = {

@@ -27,7 +27,7 @@ from services.review.domain.reasons import Reason
 from services.review.ports import ParkedStreams
 from services.review.projections import queue
 
-PACE_SECONDS = 0.25  # between two fetches: a person may see an item so much later, and money goes first
+PACE_SECONDS = 0.5  # between two fetches: a person may see an item so much later, and money goes first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,7 @@ class Settings(Kernel):
     payout_url: Annotated[str, Var("PAYOUT_URL", check=is_address)]
     ledger_url: Annotated[str, Var("LEDGER_URL", check=is_address)]
     recon_url: Annotated[str, Var("RECON_URL", check=is_address)]
+    niceness: Annotated[int, Var("CORRIDOR_NICENESS", at_least=0, at_most=19)] = 10
 
     def owners(self) -> dict[str, str]:
         """The address of each other service."""
