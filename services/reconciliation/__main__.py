@@ -13,6 +13,7 @@ from contracts import topics
 from services.kernel import process
 from services.kernel.cursors import Cursors
 from services.kernel.http import create_app
+from services.kernel.internal import lookup_routes
 from services.kernel.ids import new_id
 from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, Secret, Var, load_or_exit
@@ -92,7 +93,8 @@ def main() -> None:
         runs = api.Runs(conductor, runtime.commands, runtime.reads, Cursors.from_settings(settings))
         gauges.show(runtime.probes)
         health = runtime.health()
-        app = create_app(settings, [api.routes(runs, Tokens.from_settings(settings), settings.tenant)], health)
+        own = api.routes(runs, Tokens.from_settings(settings), settings.tenant)
+        app = create_app(settings, [own, lookup_routes(settings, runtime.reads)], health)
         return process.Running(app=app, tasks=dict(runtime.tasks()) | {"schedule": schedule.run}, health=health)
 
     process.run(settings, build)
