@@ -71,8 +71,10 @@ async def test_each_committed_change_counts_once_and_the_queue_is_what_the_datab
     for payout in (first, second):
         await say(store, payout, *begun(payout))
     assert (await size(store), since(before)) == (0, {"queued": 0, "confirmed": 0})
-    await say(store, first, REFUSED)
-    await say(store, first, replace(REFUSED, reason_code="AC06", attempt=None))  # said again, of one in review
+    wrong = replace(confirmed(first), amount=replace(t.AMOUNT, minor=1))
+    await say(store, first, wrong)  # contradicted: a person looks
+    await say(store, first, REFUSED)  # an event more, of one that waits already
+    assert (await size(store), since(before)) == (1, {"queued": 1, "confirmed": 0})
     await say(store, second, REFUSED, confirmed(second))  # it came and went in one batch
     assert (await size(store), since(before)) == (1, {"queued": 2, "confirmed": 1})
     await say(store, first, confirmed(first))
