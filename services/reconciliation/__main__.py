@@ -13,8 +13,8 @@ from contracts import topics
 from services.kernel import process
 from services.kernel.cursors import Cursors
 from services.kernel.http import create_app
-from services.kernel.internal import lookup_routes
 from services.kernel.ids import new_id
+from services.kernel.internal import lookup_routes
 from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, Secret, Var, load_or_exit
 from services.kernel.tokens import Tokens
