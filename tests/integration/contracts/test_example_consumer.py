@@ -17,6 +17,7 @@ from contracts import transfer
 from contracts.topics import PARTITIONS_DEMO, TOPIC_CONFIG, TRANSFER
 from contracts.transfer import v1
 from scripts.contracts.golden import BY_CLASS, TENANT
+from scripts.stack import kafka_jars
 from services.kernel.bus import KafkaPublisher
 from services.kernel.codec import GENESIS, chain_hash, encode, encode_event, instant, schema_version
 from services.kernel.decider import Meta
@@ -24,6 +25,7 @@ from services.kernel.envelope import StoredEvent
 
 ROOT = Path(transfer.__path__[0]).parents[1]
 PROGRAM = ROOT / "docs/examples/consumer/consumer.py"
+IN_JAVA = ROOT / "docs/examples/consumer-java/TransferFollower.java"
 LIFE = (v1.TransferOpened, v1.FundingConfirmed, v1.PayoutInitiated, v1.TransferOverdue, v1.PayoutCompleted)
 STEPS = ["AWAITING_FUNDING", "FUNDING_CONFIRMED", "PAYOUT_INITIATED", "PAYOUT_COMPLETED"]
 
@@ -80,6 +82,13 @@ class Desk:
         done = subprocess.run(
             [*argv, "--until-end", *options], cwd=self.folder, capture_output=True, text=True, timeout=60, check=False
         )
+        assert done.returncode == expect, done.stderr
+        return done.stdout.splitlines(), done.stderr
+
+    def follow_in_java(self, expect: int = 0) -> tuple[list[str], str]:
+        """The same by the example in Java, from offset zero."""
+        argv = [*kafka_jars.java(), str(IN_JAVA), self.bootstrap, "--until-end"]
+        done = subprocess.run(argv, cwd=self.folder, capture_output=True, text=True, timeout=90, check=False)
         assert done.returncode == expect, done.stderr
         return done.stdout.splitlines(), done.stderr
 
@@ -187,3 +196,15 @@ def test_a_type_that_is_newer_than_the_schemas_is_passed_over(desk: Desk) -> Non
     desk.publish(*newer)
     lines, _ = desk.follow()
     assert lines == ["- 1 · applied 1"]
+
+
+@pytest.mark.apache  # which brings Java and kafka-clients
+def test_the_example_in_java_says_the_same_as_the_one_in_python(desk: Desk) -> None:
+    first, _, third, *rest = stream(3, LIFE)
+    desk.publish(*stream(1, LIFE), *stream(1, LIFE[:3]), *stream(2, (v1.TransferOpened, v1.TransferCancelled)))
+    desk.publish(first, third, *rest)
+    ours, complaints = desk.follow(expect=1)
+    theirs, words = desk.follow_in_java(expect=1)
+    assert sorted(theirs[:-1]) == sorted(ours[:-1])
+    assert theirs[-1] == ours[-1]
+    assert [line for line in words.splitlines() if "HELD" in line] == complaints.splitlines()
