@@ -19,8 +19,7 @@ REGISTRY_LANE = "projections"  # the session by which a process of a service fol
 STATEMENT_MS = 30 * 60 * 1000  # of a whole table, on a large one
 LOCK = "SELECT pg_try_advisory_lock(hashtextextended('corridor projection ' || current_schema() || '.' || $1, 0))"
 POSITIONS = "SELECT topic, partition, next_offset FROM consumer_offset WHERE consumer = $1 AND epoch = $2"
-TAKEN_OVER = "SELECT coalesce(bool_or(starts > 0), false) FROM consumer_offset WHERE consumer = $1"
-FOLLOWERS = """
+SESSIONS = """
     SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1"""
 REGISTRY = """
     SELECT name, version, status, target, changed_at,
@@ -35,6 +34,11 @@ class Busy(Exception):
 
 class NoProjection(LookupError):
     """The registry of this schema has no live version of it."""
+
+
+def projection_lane(projection: str, version: int) -> str:
+    """The name of the session by which a process writes to a version."""
+    return f"{projection} v{version}"
 
 
 class Operations:
@@ -92,11 +96,14 @@ class Operations:
 
     async def is_followed(self, service: str) -> bool:
         """Whether a process of the service runs that follows the registry."""
-        return bool(await self.connection.fetchval(FOLLOWERS, f"corridor {service} {REGISTRY_LANE}"))
+        return await self._is_connected(service, REGISTRY_LANE)
 
-    async def is_taken_over(self, consumer: str) -> bool:
-        """Whether a member has read its positions, which is how it begins."""
-        return bool(await self.connection.fetchval(TAKEN_OVER, consumer))
+    async def is_kept(self, service: str, projection: str, version: int) -> bool:
+        """Whether a process of the service keeps this version up to date."""
+        return await self._is_connected(service, projection_lane(projection, version))
+
+    async def _is_connected(self, service: str, lane: str) -> bool:
+        return bool(await self.connection.fetchval(SESSIONS, f"corridor {service} {lane}"))
 
     async def copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Rows that are not there yet."""

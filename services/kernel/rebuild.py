@@ -312,13 +312,13 @@ OFFSET_COLUMNS = ("consumer", "topic", "epoch", "partition", "next_offset", "che
 
 async def _show(target: Target, operations: Operations, reader: TopicReader, version: int, reports: Reports) -> bool:
     """Swap as soon as it is not behind; whether a process of the service has taken it over."""
-    name, deadline, taken_over = target.projection.name, time.monotonic() + CATCH_UP_SECONDS, False
+    name, deadline = target.projection.name, time.monotonic() + CATCH_UP_SECONDS
     while True:
         followed = await operations.is_followed(target.service)
-        taken_over = taken_over or (followed and await operations.is_taken_over(target.consumer(version)))
-        if (taken_over or not followed) and await operations.swap(target.service, name, version):
+        kept = followed and await operations.is_kept(target.service, name, version)
+        if (kept or not followed) and await operations.swap(target.service, name, version):
             reports(Progress(phase="swap", done=1, total=1))
-            return taken_over
+            return kept
         if time.monotonic() > deadline:
             raise (
                 TimeoutError(f"version {version} of {name} was not brought up to date in {CATCH_UP_SECONDS:.0f} s")

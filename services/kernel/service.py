@@ -25,7 +25,7 @@ from services.kernel.following import Fatal, Following, Lane, ProjectionLane
 from services.kernel.group_commit import GroupCommit
 from services.kernel.health import Check, Health
 from services.kernel.ids import new_id
-from services.kernel.operations import REGISTRY_LANE
+from services.kernel.operations import REGISTRY_LANE, projection_lane
 from services.kernel.outbox import PostgresOutbox
 from services.kernel.parts import Part
 from services.kernel.pool import Pool, PooledStore, session_limits
@@ -182,7 +182,7 @@ class Runtime:
         )
 
     def _project(self, projection: Projection, version: int, failed: Fatal) -> Lane:
-        lane = PostgresStore(self._connector(projection.name), projection.parts(version))
+        lane = PostgresStore(self._connector(projection_lane(projection.name, version)), projection.parts(version))
         standing = Standing() if projection.opens else None
         inbox = projection.inbox(self.service.name, version, standing)
         projector = Projector(lane, projection, version, standing)

@@ -133,7 +133,7 @@ class Town:
         """What a process of the transfer service runs for its read tables."""
         environment = {
             "ENV": "dev", "DATABASE_URL": self.dsn, "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap,
-            "KAFKA_PARTITIONS": str(PARTITIONS), "JWT_SECRET": "0f9d1c3b5a7e8842",
+            "KAFKA_PARTITIONS": str(PARTITIONS), "JWT_SECRET": "0f9d1c3b5a7e8842", "CORRIDOR_INSTANCE": "transfer-1",
         }  # fmt: skip
         service = Service(
             name="transfer", schema="transfer", topic=topics.TRANSFER.name, deciders=(), projections=(projection,)
