@@ -20,7 +20,10 @@ CODE = re.compile(r"`([^`\n]+)`")
 PATH = re.compile(rf"[\w.*-]+(?:/[\w.*-]+)*(?:\.(?:{SUFFIXES})|/)")
 NODE = re.compile(r"(tests/[\w/]+\.py)::(test_\w+)")
 URL_HOST = re.compile(r"\b[a-z][a-z0-9+]*://(?:[^\s/@`]*@)?\[?([\w.-]+)")
-HOSTS = frozenset({"localhost", "127.0.0.1", "postgres"})  # a page names standards and packages by name, not by address
+HOSTS = frozenset({  # a page names standards and packages by name, not by address
+    "localhost", "127.0.0.1", "postgres",
+    "corridor.dev",  # the `type` of a problem begins with it, wherever the page is served
+})  # fmt: skip
 OF_THIS_MACHINE = re.compile(r"(?<![\w.])/(?:work|farm|home|root|Users|tmp/w|tmp/venv)\b")
 MAKE = re.compile(r"\bmake ([a-z]+)\b")
 MODULE = re.compile(r"\bpython3? -m ((?:scripts|services|tests)(?:\.\w+)*)")
