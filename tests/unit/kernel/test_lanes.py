@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -100,26 +99,6 @@ async def test_what_only_measures_survives_what_it_measures(monkeypatch: pytest.
     measuring.cancel()
     assert metrics.CONSUMER_LAG.labels("jar", TOPIC)._value.get() == 7
     assert metrics.CONSUMER_LAG_SECONDS.labels("jar", TOPIC)._value.get() == 3.5
-
-
-async def test_a_projector_waits_for_a_database_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "AWAY_SECONDS", 0.001)
-    made, reads, told = runtime(), Reads((3,)), []
-    monkeypatch.setattr(made, "store", lambda lane: reads)
-
-    async def subscribe(consumer: Consumer) -> None:
-        told.append(consumer.inbox.name)
-
-    monkeypatch.setattr(made, "_subscribe", subscribe)
-    monkeypatch.setattr(services, "Projector", lambda *_: None)
-    projection = SimpleNamespace(
-        name="jars",
-        opens=(),
-        parts=lambda version: (),
-        inbox=lambda service, version, _: inbox(f"{service}.jars.v{version}"),
-    )
-    await made._project(projection)  # type: ignore[arg-type]
-    assert told == ["jar.jars.v3"]
 
 
 async def test_a_partition_that_a_rebalance_took_has_no_lag() -> None:
