@@ -65,6 +65,11 @@ STORY = {  # services whose events a deposit leads to, and the table of each
 }  # fmt: skip
 
 
+EXPECTED = """
+    SELECT 1 FROM deposit.event WHERE event_type = 'corridor.deposit.expected.v1'
+    AND convert_from(data, 'UTF8')::jsonb ->> 'transfer_id' = $1"""
+
+
 @dataclass
 class Live:
     """The system, and what its outside has seen."""
@@ -201,6 +206,9 @@ def test_all_processes_together_need_fewer_sessions_than_the_server_has(live: Li
 
 def test_one_trace_goes_from_the_deposit_to_the_bank_and_to_the_books(live: Live) -> None:
     transfer = opened(live)
+    until(
+        lambda: bool(live.fetch(EXPECTED, transfer["transfer_id"]))
+    )  # else the money waits, and the route's story goes on
     assert live.deposit(transfer, traceparent=f"00-{TRACE}-00f067aa0ba902b7-01") == 200
     until(lambda: paid(live, transfer["transfer_id"]))
     query = "SELECT event_type FROM {}.event WHERE convert_from(meta, 'UTF8')::jsonb ->> 'traceparent' LIKE '00-{}-%'"
