@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -127,8 +128,7 @@ async def test_a_fold_that_forgets_makes_the_same_rows_and_cursors(
     await place.publish()
     monkeypatch.setattr("services.kernel.topic_reader.POLL_RECORDS", 11)
     monkeypatch.setattr("services.kernel.fold.WRITE_ROWS", 5)
-    whole = TopicFold.__init__
-    monkeypatch.setattr(TopicFold, "__init__", lambda *given: whole(*given, kept_max=kept_max))
+    monkeypatch.setattr(rebuilding, "TopicFold", partial(TopicFold, kept_max=kept_max))
     await rebuild(place.target(LIFE), quiet)
     assert len(await place.fetch("SELECT FROM quote_terms WHERE terms LIKE 'accepted%'")) == 50
     cursors = await place.fetch(CURSORS, "transfer.quote_terms.v2")
