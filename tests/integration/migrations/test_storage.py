@@ -15,8 +15,12 @@ MOVED = """
     SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables
     WHERE schemaname = current_schema() AND relname = 'stream_state'"""
 DEAR = """
-    SELECT attrelid::regclass::text, attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
-    WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND attnum > 0 AND NOT attisdropped
+    SELECT attrelid::regclass::text, attname
+    FROM pg_attribute
+    JOIN pg_class ON pg_class.oid = attrelid
+    LEFT JOIN pg_index ON indexrelid = attrelid
+    WHERE relnamespace = current_schema()::regnamespace AND attnum > 0 AND NOT attisdropped
+      AND (relkind = 'r' OR relkind = 'i' AND indkey[attnum - 1] = 0)  -- an index's expression has a sample of its own
       AND coalesce(attstattarget, -1) NOT BETWEEN 0 AND 10"""
 
 

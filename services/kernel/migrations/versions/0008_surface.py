@@ -57,5 +57,5 @@ def upgrade() -> None:
     in_schema("app", file("kernel/sql/oncall_views.sql"), VIEWS.format(audit=audit, oncall=ONCALL))
     role(OPERATIONS, "LOGIN")
     script(f"GRANT SELECT ON public.alembic_version TO {OPERATIONS};")
-    for schema in (*SCHEMAS.values(), *LATER.values()):  # last: it names the read tables that there are
-        in_schema(schema, file("kernel/sql/operations.sql"))
+    for schema in (*SCHEMAS.values(), *LATER.values()):  # last: they name the tables that there are
+        in_schema(schema, file("kernel/sql/statistics.sql"), file("kernel/sql/operations.sql"))
