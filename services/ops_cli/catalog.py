@@ -103,29 +103,29 @@ def broker(target: Target) -> str:
 
 
 def deciders(service: str) -> Deciders:
-    """How its streams fold. Its deadlines are the defaults: they decide, and nothing here decides."""
-    handlers: Any = import_module(f"services.{service}.handlers")
-    if hasattr(handlers, "DECIDERS"):
-        return tuple(handlers.DECIDERS)
-    arguments = DECIDES_WITH.get(service, lambda: ())()
-    return (handlers.decider(*arguments),)
+    """How its streams fold. Deadlines are the defaults: they matter to who decides, and nothing here decides."""
+    return DECIDERS[service](import_module(f"services.{service}.handlers"))
 
 
-def _transfer() -> tuple[Any, ...]:
-    return (import_module("services.transfer.domain.states").Deadlines(),)
+def _transfer(handlers: Any) -> Deciders:
+    return (handlers.decider(import_module("services.transfer.domain.states").Deadlines()),)
 
 
-def _deposit_watcher() -> tuple[Any, ...]:
-    return (import_module("services.deposit_watcher.domain.states").Deadlines(),)
+def _deposit_watcher(handlers: Any) -> Deciders:
+    return (handlers.decider(import_module("services.deposit_watcher.domain.states").Deadlines()),)
 
 
-def _payout_orchestrator() -> tuple[Any, ...]:
+def _payout_orchestrator(handlers: Any) -> Deciders:
     policy = import_module("services.payout_orchestrator.domain.policy")
-    return (policy.DEFAULT_RULES, policy.Deadlines())
+    return (handlers.decider(policy.DEFAULT_RULES, policy.Deadlines()),)
 
 
-DECIDES_WITH: Mapping[str, Callable[[], tuple[Any, ...]]] = {
+DECIDERS: Mapping[str, Callable[[Any], Deciders]] = {
+    "core_api": lambda handlers: tuple(handlers.DECIDERS),
+    "quote": lambda handlers: (handlers.decider(),),
     "transfer": _transfer,
     "deposit_watcher": _deposit_watcher,
     "payout_orchestrator": _payout_orchestrator,
+    "ledger": lambda handlers: (handlers.decider(),),
+    "reconciliation": lambda handlers: (handlers.run_decider(), handlers.issue_decider()),
 }
