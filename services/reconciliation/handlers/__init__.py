@@ -36,3 +36,6 @@ def issue_decider() -> Decider[issues.Known, issues.IssueCommand, IssueEvent]:
         stages=issues.STAGES,
         correlate=lambda event: event.transfer_id or event.run_id,
     )
+
+
+DECIDERS = (run_decider(), issue_decider())
