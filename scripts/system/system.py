@@ -22,6 +22,7 @@ from scripts.system.home import Home, Occupied, write_json
 from scripts.system.installation import ROLES, SANDBOX, USERS, Installation, Mismatched, PortTaken, opened
 from scripts.system.keeper import Keeper, ServerKeeper, write_pid
 from scripts.system.programs import Environment, Servers, dsn_of, programs
+from services.kernel.topic_admin import TopicsDiffer
 
 READY_SECONDS = 90.0  # seconds on an idle machine; a busy one is waited for
 EXIT_UNSAFE = 2  # its settings: the next try would end the same
@@ -40,7 +41,7 @@ class NotReady(Exception):
 
 # Why it may not start: each says so in a sentence that a person can act on.
 WHY_NOT = (
-    NotReady, LoginFailed, DidNotStart, Occupied, Mismatched, PortTaken, topics.TopicsDiffer, MissingTool, ValueError,
+    NotReady, LoginFailed, DidNotStart, Occupied, Mismatched, PortTaken, TopicsDiffer, MissingTool, ValueError,
 )  # fmt: skip
 
 

@@ -131,7 +131,14 @@ PARTS: tuple[Part, ...] = (
 )  # fmt: skip
 
 
-def writer(chart: Chart) -> Callable[[Entry, Write, Any], None]:
+class Beside(Protocol):
+    """Adds the rows of an entry to the write of its event."""
+
+    def __call__(self, entry: Entry, write: Write, before: Any = None, /) -> None:
+        """`before` is the stream's state before the event: an entry has none."""
+
+
+def writer(chart: Chart) -> Beside:
     """What the engine does beside an entry's event: `also_of={EntryPosted: writer(chart)}`."""
 
     def beside(entry: Entry, write: Write, _before: Any = None) -> None:

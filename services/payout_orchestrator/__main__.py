@@ -114,7 +114,10 @@ def main() -> None:
         rail = BankRail(session, settings.bank_url, settings.bank_api_key.reveal(), timeout_seconds=timeout)
         calls: list[Call] = [
             handlers.SubmitPayout(
-                rail, VaultOpener(vault, settings.tenant), lambda: datetime.now(UTC), timedelta(seconds=timeout),
+                rail,
+                VaultOpener(vault, settings.tenant),
+                lambda: datetime.now(UTC),
+                timedelta(seconds=timeout),
                 attempts.count,
             ),
             handlers.AskPartner(rail, deadlines),

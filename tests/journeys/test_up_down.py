@@ -26,10 +26,14 @@ from scripts.system.system import NotReady, System
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.xdist_group("up")]
 
 KEYS = {
-    "base_url", "kafka_bootstrap", "oncall_database_url", "operations_database_url", "sandbox_url", "tokens", "webhooks",
-    "processes",
+    "base_url", "kafka_bootstrap", "oncall_database_url", "operations_database_url", "sandbox_url", "tokens",
+    "webhooks", "processes",
 }  # fmt: skip
-NAMES = {"core_api", "quote", "transfer", "deposit_watcher", "payout_orchestrator", "ledger", "sandbox"}
+NAMES = {
+    "core_api", "quote", "transfer", "deposit_watcher", "payout_orchestrator", "ledger", "reconciliation", "review",
+    "sandbox",
+}  # fmt: skip
+ROLES = {"core", "quote", "transfer", "deposit", "payout", "ledger", "recon", "review"}
 # What would lead it to another server than its own.
 FOREIGN = ("DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS", "PORT_BASE")
 
@@ -141,8 +145,7 @@ def test_services_are_no_superusers_and_the_on_call_only_reads(up: Home) -> None
             await connection.close()
 
     seen, supers = asyncio.run(ask())
-    assert set(seen) <= {f"corridor_{name}" for name in ("core", "quote", "transfer", "deposit", "payout", "ledger")}
-    assert len(seen) == 6
+    assert set(seen) == {f"corridor_{name}" for name in ROLES}
     assert supers == []
 
 

@@ -7,8 +7,7 @@ import time
 
 import pytest
 
-from services.kernel.health import LIMIT_SECONDS, Check, Health
-from services.kernel.http import HEALTH_PATHS
+from services.kernel.health import LIMIT_SECONDS, PATHS, Check, Health
 from tests.unit.kernel.door import (
     SECRET,
     send,
@@ -32,7 +31,7 @@ async def hanging() -> None:
     await asyncio.sleep(3600)
 
 
-@pytest.mark.parametrize("path", HEALTH_PATHS)
+@pytest.mark.parametrize("path", PATHS)
 async def test_all_health_paths_tell_the_same(path: str) -> None:
     answer = await send(service(Health(database=up, migrations=up, others={"kafka": Check(up)})), "GET", path)
     assert (answer.status, answer.json) == (
@@ -44,7 +43,7 @@ async def test_all_health_paths_tell_the_same(path: str) -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("path", HEALTH_PATHS)
+@pytest.mark.parametrize("path", PATHS)
 async def test_without_its_database_a_service_lives_but_is_not_ready(path: str) -> None:
     answer = await send(service(Health(database=down, migrations=up)), "GET", path)
     alive = path == "/healthz"

@@ -1,5 +1,6 @@
 from contracts.topics import TOPIC_CONFIG
-from scripts.topics import NAMES, Live, differences
+from scripts.topics import NAMES, differences
+from services.kernel.topic_admin import Live
 
 GOOD = {name: Live(4, TOPIC_CONFIG) for name in NAMES}
 
