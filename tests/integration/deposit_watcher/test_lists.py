@@ -14,9 +14,10 @@ import pytest
 
 from contracts.deposit.routes import route_id, route_reference
 from services.deposit_watcher import api, handlers
-from services.deposit_watcher.api.lists import list_routes
+from services.deposit_watcher.api.lists import DepositQuery, list_routes, wish_of
 from services.deposit_watcher.api.reports import verdict
 from services.deposit_watcher.domain.states import Deadlines
+from services.deposit_watcher.projections.arrivals import ARRIVALS
 from services.kernel.cursors import Cursors
 from services.kernel.decider import Arrival, Ask, Meta, Unit
 from services.kernel.engine import Engine, Units
@@ -26,10 +27,11 @@ from services.kernel.http import App, create_app
 from services.kernel.ids import new_id
 from services.kernel.internal import Callers
 from services.kernel.money import Money, iso4217
-from services.kernel.pages import Lists
+from services.kernel.pages import Lists, page_statement
 from services.kernel.sealed import Box
 from services.kernel.settings import Kernel, load
 from services.kernel.tokens import Principal, ServiceTokens, Tokens
+from tests.support.plans import indexes_of, planned
 from tests.unit.deposit_watcher.samples import EXPECT
 from tests.unit.kernel.door import Answer, send
 
@@ -121,6 +123,20 @@ async def test_routes_are_listed_newest_first_by_state_transfer_and_route(desk: 
     assert (item["state"], item["needs_a_person"], item["unresolved"][0]["amount_minor"]) == ("MISMATCHED", True, 60_00)
     assert item["version"] == 3
     assert item["created_at"] < item["changed_at"]
+
+
+async def test_no_list_reads_a_table_from_end_to_end(database: str) -> None:
+    session = await connector(database, "deposit", "test")()
+    for state, index in (("CONFIRMED", "event_first"), ("UNEXPECTED", "event_unmatched")):
+        wish = wish_of(DepositQuery(state=(state,)), Principal(UUID(int=9), TENANT, frozenset({"operator"})))
+        found = await planned(session, *page_statement(wish))
+        assert index in indexes_of(found)
+        assert not [node for node in found if node["Node Type"] == "Seq Scan"], found
+    waiting = await planned(session, api.WAITING, [TENANT, 5])
+    arrivals = await planned(session, ARRIVALS, [[uuid4()], ["acme"], ["R1"], 5, TENANT])
+    assert "event_unmatched" in indexes_of(waiting)
+    assert {"raw_arrival_pkey", "raw_arrival_repeated"} <= set(indexes_of(arrivals))
+    await session.close()
 
 
 async def test_waiting_money_is_told_oldest_first(desk: Desk) -> None:

@@ -23,9 +23,10 @@ from services.kernel.internal import Callers
 from services.kernel.pages import Lists
 from services.kernel.settings import Kernel, load
 from services.kernel.tokens import Principal, ServiceTokens, Tokens
-from services.payout_orchestrator.api.lists import list_routes
+from services.payout_orchestrator.api.lists import PayoutQuery, list_routes, wish_of
 from services.payout_orchestrator.domain.policy import Deadlines, rules
 from services.payout_orchestrator.handlers import decider, payout_id
+from tests.support.plans import indexes_of, planned
 from tests.unit.kernel.door import Answer, send
 from tests.unit.payout_orchestrator.samples import AMOUNT, REQUEST
 
@@ -111,6 +112,16 @@ async def test_payouts_are_listed_newest_first_and_by_state(desk: Desk, monkeypa
         if cursor is None:
             break
     assert (found, cursor) == ([made[3]], None)
+
+
+async def test_no_list_reads_a_table_from_end_to_end(database: str) -> None:
+    session = await connector(database, "payout", "test")()
+    for state, index in (("SENT", "event_requested"), ("UNKNOWN", "event_waited"), ("REQUESTED", "event_waited")):
+        wish = wish_of(PayoutQuery(state=(state,)), Principal(UUID(int=9), TENANT, frozenset({"operator"})))
+        found = await planned(session, *pages.page_statement(wish))
+        assert index in indexes_of(found)
+        assert not [node for node in found if node["Node Type"] == "Seq Scan"], found
+    await session.close()
 
 
 async def test_the_payouts_of_a_transfer_are_found_by_it(desk: Desk) -> None:
