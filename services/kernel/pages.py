@@ -34,13 +34,14 @@ LIMIT_MAX, LIMIT_DEFAULT = 200, 50
 LISTS_MAX, TURN_SECONDS_MAX = 1, 5  # at once in a process, and how long one more waits
 SCANNED_MAX = 5_000  # first events that one page looks at when its filters leave most of them out
 LIST_PROBLEMS = ("invalid-query", "cursor-invalid")
+YEARS = (1970, 9000)  # whatever the offset, a time of the database's
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?)(Z|[+ -]\d\d:\d\d)")
 
 
 def _instant(text: object) -> object:
     """RFC 3339 with an offset. A plus sign that a client forgot to escape arrives as a blank."""
     found = _TIME.fullmatch(text) if isinstance(text, str) else None
-    if found is None:
+    if found is None or not YEARS[0] <= int(found[1][:4]) <= YEARS[1]:
         raise PydanticCustomError("time-invalid", "not an RFC 3339 time with an offset")
     return found[1] + found[2].replace(" ", "+")
 
@@ -96,6 +97,8 @@ def read_query(request: Request, model: type[QueryType]) -> QueryType:
     asked: dict[str, Any] = {}
     for name, text in request.query_params.multi_items():
         field = model.model_fields.get(name)
+        if "\x00" in text:
+            raise invalid_query(name if field else "~", "text-invalid")
         if field is not None and typing.get_origin(field.annotation) is tuple:
             asked[name] = (*asked.get(name, ()), text)
         elif name in asked:

@@ -113,6 +113,8 @@ async def test_a_cursor_is_for_its_list_filters_and_caller_alone(shop: Shop) -> 
     ("query", "pointer"),
     [({"limit": "0"}, "/limit"), ({"limit": "201"}, "/limit"), ({"limit": "x"}, "/limit"),
      ({"state": "GONE"}, "/state"),
+     ({"created_from": "0001-01-01T00:00:00+14:00"}, "/created_from"), ({"route": "RF\x00"}, "/route"),
+     ({"created_to": "9999-12-31T23:59:59-14:00"}, "/created_to"),
      ({"created_from": "yesterday"}, "/created_from"), ({"customer_id": "{x}"}, "/customer_id"),
      ({"offset": "3"}, "/offset"), ({"limit": ["1", "2"]}, "/limit"), ({"currency": "gbp"}, "/currency"),
      ({"cursor": "x" * 81}, "/cursor")],
