@@ -58,3 +58,13 @@ def test_a_secret_that_is_being_replaced_is_believed_and_makes_none(place: Place
     assert new.read(both.make(place, BOUND), BOUND) == place
     with pytest.raises(Problem):
         new.read(old.make(place, BOUND), BOUND)
+
+
+@given(place=PLACES)
+def test_a_cursor_has_one_spelling(place: Place) -> None:
+    cursor = CURSORS.make(place, BOUND)
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    last = alphabet[alphabet.index(cursor[-1]) ^ 1]  # the last character carries two bits that say nothing
+    for other in (f"{cursor}=", cursor[:-1] + last):
+        with pytest.raises(Problem):
+            CURSORS.read(other, BOUND)
