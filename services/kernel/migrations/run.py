@@ -80,6 +80,26 @@ def role(name: str, options: str) -> None:
     script(made)
 
 
+def role_member(name: str, group: str) -> None:
+    """Let a role have what another one has, unless it does. Whoever may not grant that is told, and goes on without;
+    databases of one cluster may be migrated at once, as for `role_setting`."""
+    script(f"""DO $$ BEGIN
+        FOR attempt IN 1..20 LOOP
+            BEGIN
+                IF NOT pg_has_role('{name}', '{group}', 'USAGE') THEN GRANT {group} TO {name}; END IF;
+                RETURN;
+            EXCEPTION
+                WHEN insufficient_privilege THEN
+                    RAISE WARNING 'an administrator should GRANT {group} TO {name}';
+                    RETURN;
+                WHEN internal_error OR unique_violation THEN
+                    PERFORM pg_sleep(0.05);
+            END;
+        END LOOP;
+        RAISE EXCEPTION 'what {name} may do is being changed all the time';
+    END $$;""")
+
+
 def service_schema(schema: str, *more: str) -> None:
     """The role and the schema of a service, with the kernel's tables; `more` are scripts that came to them later."""
     role(f"corridor_{schema}", "LOGIN")

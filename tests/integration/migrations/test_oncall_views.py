@@ -147,3 +147,17 @@ async def test_nobody_changes_what_the_views_show(database: str, view: str, chan
         with pytest.raises(asyncpg.PostgresError) as refused:
             await as_role(role, database, change.format(view))
         assert refused.value.sqlstate in {"25006", "42501", "55000"}  # read-only, no right, not an updatable view
+
+
+async def test_the_on_call_sees_what_the_sessions_of_services_do_and_since_when(database: str) -> None:
+    asking = "SELECT state, xact_start, query FROM pg_stat_activity WHERE application_name = $1"
+    connection = await asyncpg.connect(database, server_settings={"application_name": "corridor somebody http"})
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT 1 AS in_hand")
+            (row,) = await oncall(database, asking, "corridor somebody http")
+    finally:
+        await connection.close()
+    assert row["state"] == "idle in transaction"
+    assert row["xact_start"] is not None
+    assert "in_hand" in row["query"]

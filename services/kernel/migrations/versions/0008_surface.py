@@ -8,6 +8,7 @@ from services.kernel.migrations.run import (
     file,
     in_schema,
     role,
+    role_member,
     script,
     service_schema,
 )
@@ -55,6 +56,7 @@ def upgrade() -> None:
     in_schema("payout", file("payout_orchestrator/sql/reviews.sql"))
     audit = " UNION ALL ".join(AUDIT.format(schema=schema) for schema in (*SCHEMAS.values(), *LATER.values()))
     in_schema("app", file("kernel/sql/oncall_views.sql"), VIEWS.format(audit=audit, oncall=ONCALL))
+    role_member(ONCALL, "pg_read_all_stats")  # what a session waits for, and since when: statements, no rows
     role(OPERATIONS, "LOGIN")
     script(f"GRANT SELECT ON public.alembic_version TO {OPERATIONS};")
     for schema in (*SCHEMAS.values(), *LATER.values()):  # last: they name the tables that there are
