@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import wraps
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ from services.kernel.edge import Edge
 from services.kernel.health import PATHS as HEALTH_PATHS
 from services.kernel.health import Health
 from services.kernel.ids import uuid_of
-from services.kernel.problem import CONTENT_TYPE, Headers, internal_error, rejection
+from services.kernel.problem import CONTENT_TYPE, Headers, Problem, internal_error, rejection
 from services.kernel.routing import Endpoint, Request, Route, Router, Table
 from services.kernel.settings import Kernel
 from services.kernel.tokens import Principal
@@ -170,8 +171,19 @@ def _health(path: str, health: Health) -> Endpoint:
     return get_health
 
 
+def _unserved(endpoint: Endpoint) -> Endpoint:
+    """The same for the documentation. FastAPI finds routes that our table does not, such as a path with a line break at
+    its end, and would read any body for them."""
+
+    @wraps(endpoint)
+    async def unserved(request: Request) -> Response:
+        raise Problem(404, "not-found")
+
+    return unserved
+
+
 def _document(app: FastAPI, route: Route) -> None:
-    """Tell FastAPI's OpenAPI of a route that it will never be asked for."""
+    """Tell FastAPI's OpenAPI of a route that it does not serve."""
     extra: dict[str, Any] = {
         "parameters": [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
@@ -184,7 +196,7 @@ def _document(app: FastAPI, route: Route) -> None:
     responses: Mapping[int | str, dict[str, Any]] = {route.status: {"model": route.reply}} if route.reply else {}
     name = getattr(route.endpoint, "__name__", "endpoint")
     app.router.add_api_route(
-        route.path, route.endpoint, methods=[route.method], name=name, status_code=route.status,
+        route.path, _unserved(route.endpoint), methods=[route.method], name=name, status_code=route.status,
         response_model=None, responses=dict(responses), openapi_extra=extra,
         operation_id=re.sub(r"\W+", "_", f"{route.method}{route.path}").strip("_").lower(),
     )  # fmt: skip

@@ -128,6 +128,11 @@ class Link(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    def on_message_begin(self) -> None:
+        """An answer that nobody asked for, behind a whole one: it ends the connection, and nothing of it is kept."""
+        if self.complete:
+            raise ValueError("a second answer")
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header of the answer."""
         name = name.lower()

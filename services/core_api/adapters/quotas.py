@@ -93,10 +93,11 @@ def by_user(quota: Quota, tokens: Tokens, proxies: int) -> Take:
 
 
 class _Authorization(dict[str, str]):
-    """The one header that says who asks."""
+    """The one header that says who asks: the first, as for the routes."""
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        super().__init__((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
+        found = next((value for name, value in headers if name == b"authorization"), b"")
+        super().__init__(authorization=found.decode("latin-1"))
 
 
 def address(scope: Scope, proxies: int) -> str:

@@ -53,6 +53,7 @@ class MaintenanceGate:
     def __init__(self, commands: GroupCommit, reads: Engine, tokens: Tokens, tenant: str) -> None:
         self.closed = True
         self._known = False
+        self._switched = 0  # times, here: a look that began before the last one comes too late
         self._state: Maintenance = None
         self._commands = commands
         self._reads = reads
@@ -83,8 +84,10 @@ class MaintenanceGate:
 
     async def look(self) -> None:
         """How it stands in the store."""
+        switched = self._switched
         found = await self._reads.heads([self._stream])
-        self._is(found[self._stream][1] if self._stream in found else None)
+        if switched == self._switched:
+            self._is(found[self._stream][1] if self._stream in found else None)
 
     def _is(self, state: Maintenance) -> None:
         if self._known and isinstance(state, On) != self.closed:
@@ -110,6 +113,7 @@ class MaintenanceGate:
         (outcome,) = await commit(self._commands, [unit])
         if not outcome.heads:
             return reply(outcome)
+        self._switched += 1
         self._is(outcome.heads[0].state)
         return json_reply(view(self._state))
 

@@ -107,6 +107,31 @@ async def test_s2_54_another_replica_knows_within_2_s_and_one_that_starts_knows_
                 assert (await write(late, "/v1/transfers", customer))[0] == wanted
 
 
+async def test_s2_54_a_look_from_before_the_switch_does_not_open_the_door_again(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watch has read that there is none, and says so after the switch was answered."""
+    (gate,) = {system.door._passed._app._gate}
+    read, seen, go_on = gate._reads.heads, asyncio.Event(), asyncio.Event()
+
+    async def slow(streams: Any) -> Any:
+        found = await read(streams)
+        seen.set()
+        await go_on.wait()
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(gate._reads, "heads", slow)
+        looking = asyncio.create_task(gate.look())
+        await seen.wait()
+        await switch(system, enabled=True)
+    go_on.set()
+    await looking
+    assert gate.closed
+    await switch(system, enabled=False)
+    assert not gate.closed
+
+
 async def test_s2_54_before_anything_is_known_customers_are_asked_to_come_again() -> None:
     async with opened_system("postgresql://nobody@127.0.0.1:1/nowhere") as system:
         async with system.session.post(system.url + "/v1/transfers", headers=bearer(system, "customer")) as answer:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import socket
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -193,6 +194,22 @@ async def test_an_answer_that_ends_while_its_caller_is_slow_is_given_whole() -> 
     assert b"".join(part for part, _ in taken) == body
     assert [more for _, more in taken[1:]] == [True] * (len(taken) - 2) + [False]
     assert (there._busy, len(there._idle)) == (0, 1)
+    there.close()
+    server.close()
+
+
+async def test_what_a_service_says_past_its_answer_is_given_to_nobody() -> None:
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
+    more = iter([answer + b"xxHTTP/1.1 200 OK\r\nx: y\r\ncontent-length: 9\r\n\r\nxxx", b"", b""])
+
+    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(answer + b"ok" + next(more))
+
+    server = await asyncio.start_server(one, "127.0.0.1", 0)
+    there = upstream.Upstream(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    assert [await there.post("/", {}, b"") for _ in range(3)] == [(200, b"ok")] * 3
     there.close()
     server.close()
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from services.core_api.adapters import quotas
-from services.core_api.adapters.quotas import Quota, address
-from services.kernel.problem import Problem
+from services.core_api.adapters.quotas import Quota, address, by_user
+from services.kernel.problem import Headers, Problem
+from services.kernel.settings import Secret
+from services.kernel.tokens import Principal, SigningKey, Tokens
 
 
 def scope(peer: str, *forwarded: str) -> dict[str, Any]:
@@ -33,6 +36,23 @@ def test_an_address_is_that_of_the_last_hop_that_we_trust(
     peer: str, forwarded: tuple[str, ...], proxies: int, found: str
 ) -> None:
     assert address(scope(peer, *forwarded), proxies) == found
+
+
+def test_who_names_two_tokens_is_counted_as_whom_the_routes_take_them_for() -> None:
+    tokens = Tokens(SigningKey.of(Secret("0f9d1c3b5a7e88420f9d1c3b5a7e8842")))
+    taken: list[str] = []
+
+    class Told(Quota):
+        def take(self, who: str) -> Headers:
+            taken.append(who)
+            return ()
+
+    one, other = (Principal(uuid4(), "corridor", frozenset({"customer"})) for _ in range(2))
+    named = [(b"authorization", f"Bearer {tokens.issue(each, 60)}".encode()) for each in (one, other)]
+    take = by_user(Told("user", 1), tokens, 0)
+    take({"client": ("10.0.0.1", 1), "headers": named})
+    take({"client": ("10.0.0.1", 1), "headers": [*named[:1], (b"authorization", b"Bearer nonsense")]})
+    assert taken == [str(one.subject)] * 2
 
 
 def test_a_server_without_an_address_of_its_callers_counts_them_as_one() -> None:

@@ -43,6 +43,13 @@ async def test_an_unknown_path_and_a_wrong_method_are_problems() -> None:
     assert (await send(app, "POST", "/v1/asks/")).status == 404
 
 
+async def test_a_path_that_is_nearly_one_of_ours_is_not_answered_past_our_limits() -> None:
+    """The framework takes a path with a line break at its end for the one without."""
+    for path in ("/v1/asks\n", f"/v1/asks/{uuid4()}\n"):
+        answer = await send(service(), "POST", path, [b" " * 600_000] * 3, (("content-type", "text/plain"),))
+        assert (answer.status, slug(answer)) in ((404, "not-found"), (405, "method-not-allowed"))
+
+
 async def test_a_long_uri_and_a_large_head_are_refused() -> None:
     app = service()
     assert (await send(app, "GET", "/v1/asks/" + "a" * 5_000)).status == 414
