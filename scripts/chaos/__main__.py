@@ -1,7 +1,7 @@
 """kill -9 under load: python -m scripts.chaos [--kills 50] [--seed N] [--rate 60] [--seconds 300] [--json FILE]
 
 BROKER=embedded|apache. Starts an empty system in var/chaos and puts single and bulk loops through it while processes
-of ours are killed at random moments: the six services and the sandbox, with BROKER=apache also the broker and
+of ours are killed at random moments: the eight services and the sandbox, with BROKER=apache also the broker and
 PostgreSQL (--server-kills). Clients ask again with the same key until they are answered. Then everything must come to
 rest in time, and the sandbox's book, the topics, the ledger and the client's own log are judged. The last line is
 the verdict in numbers; exit 0 only if it is ok. The same seed gives the same order of victims, not the same moments.

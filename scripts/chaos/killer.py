@@ -31,7 +31,10 @@ OUTBOX = {
     "payout_orchestrator": "payout",
     "ledger": "ledger",
 }  # service -> its schema
-IN_THE_PIPE = {"transfer", "deposit_watcher", "payout_orchestrator", "ledger", SANDBOX, BROKER, POSTGRES}
+IN_THE_PIPE = {
+    "transfer", "deposit_watcher", "payout_orchestrator", "ledger", "reconciliation", "review", SANDBOX, BROKER,
+    POSTGRES,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,10 @@ from scripts.demo.evidence import Evidence, Record
 from scripts.demo.judge_events import Finding, states_of
 
 SHOWN_MAX = 3  # examples in a detail
-KILLED = {"core_api", "quote", "transfer", "deposit_watcher", "payout_orchestrator", "ledger", "sandbox"}
+KILLED = {
+    "core_api", "quote", "transfer", "deposit_watcher", "payout_orchestrator", "ledger", "reconciliation", "review",
+    "sandbox",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,10 @@ from scripts.system.system import System
 
 TRANSFERS = 200
 # The first is what takes longest to be sure again: a payout that was in hand waits for its lease.
-KILLED = ("payout_orchestrator", "deposit_watcher", "ledger", "transfer", "quote", "core_api", "sandbox")
+KILLED = (
+    "payout_orchestrator", "deposit_watcher", "ledger", "transfer", "quote", "core_api", "reconciliation", "review",
+    "sandbox",
+)  # fmt: skip
 WAVES = len(KILLED) + 1
 IN_FLIGHT_MIN = 5
 WRONG_AMOUNT, DROPPED = 30, 60  # which transfers these are
