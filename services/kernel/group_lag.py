@@ -95,6 +95,5 @@ def _behind(each: Stand, ends: Mapping[Partition, int]) -> list[tuple[Partition,
 
 
 async def _age(reader: TopicReader, at: Partition, offset: int) -> float:
-    async for records in reader.to({at: offset + 1}):
-        return max(0.0, time.time() - float(records[0].timestamp) / 1000)
-    return 0.0
+    records = [record async for polled in reader.to({at: offset + 1}) for record in polled]
+    return max(0.0, time.time() - float(records[0].timestamp) / 1000) if records else 0.0

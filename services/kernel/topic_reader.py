@@ -50,16 +50,11 @@ class TopicReader:
 
     async def to(self, ends: Positions) -> AsyncIterator[list[Any]]:
         """Records up to `ends`, in the order of each partition, in lists of up to 5,000. Raises Unavailable."""
-        self._client.resume(*self._partitions)
-        try:
-            async for records in self._to(ends):
-                yield records
-        finally:
-            self._client.pause(*self._partitions)
-
-    async def _to(self, ends: Positions) -> AsyncIterator[list[Any]]:
+        wanted = [at for at, offset in self.at.items() if offset < ends.get(at, 0)]
+        self._client.pause(*self._partitions)
+        self._client.resume(*(TopicPartition(*at) for at in wanted))  # the others would ask on and on
         silent = 0
-        while wanted := [at for at, offset in self.at.items() if offset < ends.get(at, 0)]:
+        while wanted := [at for at in wanted if self.at[at] < ends[at]]:
             polled = await self._poll(wanted)
             before = dict(self.at)
             records = self._taken(polled, ends)

@@ -18,6 +18,7 @@ from services.ops_cli import catalog, following
 from services.ops_cli.context import Context, Ctx
 from services.ops_cli.exits import Exit, OpsError
 from services.ops_cli.noun import noun
+from services.ops_cli.options import Since, Until
 from services.ops_cli.past_http import done
 from services.ops_cli.phases import phases
 from services.ops_cli.tables import BAD, GOOD, Column, pairs
@@ -48,8 +49,8 @@ def list_(
     stream: UUID | None = None,
     type: str | None = None,  # noqa: A002 - the name of its flag
     correlation: UUID | None = None,
-    since: str | None = None,
-    until: str | None = None,
+    since: Since = None,
+    until: Until = None,
     service: Services = (),
     limit: int = 50,
     ctx: Ctx,
