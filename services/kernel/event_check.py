@@ -12,7 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from services.kernel.codec import GENESIS, EventCodec, StateCodec, UnknownEventType, chain_hash, instant, schema_version
+from services.kernel.codec import (
+    GENESIS,
+    EventCodec,
+    StateCodec,
+    UnknownEventType,
+    chain_hash,
+    decode_meta,
+    instant,
+    schema_version,
+)
 from services.kernel.decider import Decider
 from services.kernel.envelope import StoredEvent, envelope_of, headers_of
 from services.kernel.operations import Operations, operating
@@ -33,7 +42,7 @@ BY_ID = """
     FROM event
     WHERE event_id = ANY($2)"""
 HEADS = """
-    SELECT stream_id, category, record_key, version, hash, stage, state, fold
+    SELECT stream_id, category, record_key, version, hash, stage, state, fold, tenant
     FROM stream_state
     WHERE stream_id = ANY($1)"""
 UNSENT = "SELECT unnest(seqs) FROM outbox UNION ALL SELECT global_seq FROM outbox_stuck"
@@ -225,6 +234,7 @@ class Chains:
         self._states = {each.category: StateCodec(each.stages) for each in deciders}
         self._heads: dict[UUID, Any] = {}
         self._stream: UUID | None = None
+        self._last: StoredEvent | None = None
         self._version = 0
         self._hash = GENESIS
         self._state: Any = None
@@ -243,7 +253,7 @@ class Chains:
             self._begin(event)
         self._link(event)
         self._fold(event)
-        self._version, self._hash = event.version, event.hash
+        self._version, self._hash, self._last = event.version, event.hash, event
 
     def _begin(self, event: StoredEvent) -> None:
         self._stream, self._version, self._hash, self._folds = event.stream_id, 0, GENESIS, True
@@ -285,9 +295,19 @@ class Chains:
             add("no_state", self._stream, "a stream has events and no state")
         elif (head["version"], head["hash"]) != (self._version, self._hash):
             add("head_differs", self._stream, f"the head says version {head['version']}, the events {self._version}")
-        elif self._folds:
-            self._compare_state(head)
+        else:
+            self._compare_owner(head)
+            if self._folds:
+                self._compare_state(head)
         self._stream = None
+
+    def _compare_owner(self, head: Any) -> None:
+        """Whose it is and where its events go: what comes next is written by what the head says."""
+        assert self._last is not None  # a stream in hand has an event
+        if head["record_key"] != self._last.record_key:
+            self._findings.add("key_differs", head["stream_id"], "the head has another key than the events")
+        if head["tenant"] != _tenant(self._last.meta):
+            self._findings.add("tenant_differs", head["stream_id"], "the head is of another tenant than the events")
 
     def _compare_state(self, head: Any) -> None:
         decider = self._deciders[head["category"]]  # it has folded
@@ -302,6 +322,14 @@ def _schema_version(event: StoredEvent) -> int | None:
     try:
         return schema_version(event.event_type)
     except UnknownEventType:
+        return None
+
+
+def _tenant(meta: bytes) -> str | None:
+    """None when it does not say."""
+    try:
+        return decode_meta(meta).tenant
+    except ValueError:
         return None
 
 

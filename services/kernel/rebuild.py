@@ -176,8 +176,10 @@ async def show(target: Target, version: int, reports: Reports) -> Rebuilt:
         kept = {
             row["version"]: row["status"] for row in await operations.versions() if row["name"] == name and row["kept"]
         }
-        if kept.get(version) != "retired":
-            others = ", ".join(str(each) for each, status in kept.items() if status == "retired") or "none"
+        retired = [each for each, status in kept.items() if status == "retired"]
+        whole = [each for each in retired if await _was_whole(operations, target, each)]
+        if version not in whole:
+            others = ", ".join(map(str, whole)) or "none"
             raise NoProjection(
                 f"version {version} of {name} is not kept beside the live one, {live}; there is: {others}"
             )
@@ -191,6 +193,14 @@ async def show(target: Target, version: int, reports: Reports) -> Rebuilt:
         projection=name, version=version, previous=live, records=0, results={},
         seconds=time.monotonic() - began, followed=followed,
     )  # fmt: skip
+
+
+async def _was_whole(operations: Operations, target: Target, version: int) -> bool:
+    """Whether its rows are those of a position. Those of a fold that was given up are not: all would come twice."""
+    if await operations.positions(target.consumer(version), target.epoch):
+        return True
+    table = target.projection.table(version)
+    return not await operations.connection.fetchval(f"SELECT EXISTS (SELECT FROM {table})")  # noqa: S608 - our own name
 
 
 PARKED_ERROR = 7  # column of the part `parked`

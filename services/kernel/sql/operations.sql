@@ -115,9 +115,12 @@ BEGIN
     END IF;
     PERFORM 1 FROM consumer_offset WHERE consumer IN (old_consumer, new_consumer)
         ORDER BY consumer, topic, epoch, partition FOR UPDATE;
-    IF EXISTS (
+    IF NOT EXISTS (SELECT FROM consumer_offset WHERE consumer = new_consumer) OR EXISTS (
         SELECT FROM consumer_offset o
-        WHERE o.consumer = old_consumer AND o.next_offset > coalesce((
+        WHERE o.consumer = old_consumer
+            -- of topics that were made anew: the one that is now
+            AND o.epoch = (SELECT max(epoch) FROM consumer_offset WHERE consumer = old_consumer AND topic = o.topic)
+            AND o.next_offset > coalesce((
             SELECT n.next_offset FROM consumer_offset n
             WHERE n.consumer = new_consumer AND (n.topic, n.epoch, n.partition) = (o.topic, o.epoch, o.partition)), 0)
     ) THEN

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from services.reconciliation.domain.codes import STRAY, Code
 from services.reconciliation.domain.expected import (
@@ -11,7 +11,9 @@ from services.reconciliation.domain.expected import (
     FUNDED,
     INITIATED,
     OBSERVED,
+    SAFEGUARDING,
     by_currency,
+    deposited,
     expected_entries,
     without_nothing,
 )
@@ -139,7 +141,8 @@ def progress(facts: Facts, transfer: TransferSaid) -> Iterator[Issue]:
 
 def provider(facts: Facts, cutoffs: Cutoffs) -> Iterator[Issue]:
     """What we believe of each payout is what the provider's book has, give and take what it has not told us yet."""
-    by_id = {payment.payment_id: payment for payment in facts.payments}
+    last = sorted(facts.payments, key=lambda payment: payment.status != REJECTED)  # of one id: what was not rejected
+    by_id = {payment.payment_id: payment for payment in last}
     for payout in facts.payouts:
         payment = by_id.get(str(payout.payout_id))
         if payment is None:
@@ -223,16 +226,42 @@ def stray_payment(payment: Payment) -> Issue:
     )  # fmt: skip
 
 
-def unattributed(observed: Amounts, booked: Amounts) -> tuple[Issue, ...]:
-    """Money that came for nobody: all that was observed so is in the ledger so, by partner and currency."""
-    return tuple(
+def unattributed(observed: Amounts, booked: Mapping[str, Amounts]) -> tuple[Issue, ...]:
+    """Money that came for nobody: all that was observed so is in the ledger so, by partner and currency; and the ledger
+    has nothing else of no transfer. `booked`: by kind of entry and account.
+    """
+    entries = {kind: without_nothing(lines) for kind, lines in booked.items()}
+    cash = {
+        account.removeprefix(SAFEGUARDING): minor
+        for account, minor in entries.get(OBSERVED, {}).items()
+        if account.startswith(SAFEGUARDING)
+    }
+    whole = tuple(
         Issue(
             code=Code.UNATTRIBUTED_DIFFERS, subject=path, currency=path.rpartition(":")[2],
-            expected_minor=observed.get(path, 0), actual_minor=booked.get(path, 0),
+            expected_minor=observed.get(path, 0), actual_minor=cash.get(path, 0),
             details="deposits of no transfer, and what the ledger has of them",
         )
-        for path in sorted({*observed, *booked})
-        if observed.get(path, 0) != booked.get(path, 0)
+        for path in sorted({*observed, *cash})
+        if observed.get(path, 0) != cash.get(path, 0)
+    )  # fmt: skip
+    explained = {OBSERVED: deposited(cash)}
+    return whole + tuple(
+        entry_of_nobody(kind, explained.get(kind, {}), lines)
+        for kind, lines in sorted(entries.items())
+        if lines != explained.get(kind, {})
+    )
+
+
+def entry_of_nobody(kind: str, expected: Amounts, actual: Amounts) -> Issue:
+    """What the ledger has of no transfer, beyond the cash of deposits and its suspense."""
+    differing = {account for account in {*expected, *actual} if expected.get(account, 0) != actual.get(account, 0)}
+    told = sorted(differing, key=lambda each: (-abs(expected.get(each, 0) - actual.get(each, 0)), each))
+    lines = "; ".join(f"{each} {expected.get(each, 0)} expected, {actual.get(each, 0)} booked" for each in told)
+    return Issue(
+        code=Code.UNATTRIBUTED_DIFFERS, subject=kind, currency=told[0].rpartition(":")[2],
+        expected_minor=abs(expected.get(told[0], 0)), actual_minor=abs(actual.get(told[0], 0)),
+        details=f"entries of no transfer: {lines}",
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from services.reconciliation.domain.facts import Amounts, DepositSaid, Facts, Pa
 
 OBSERVED, FUNDED = "deposit.observed", "transfer.funding_confirmed"
 INITIATED, CONFIRMED = "transfer.payout_initiated", "payout.confirmed"
+SAFEGUARDING = "safeguarding:"
 SUSPENSE, FEES, SPREADS = "suspense:deposits", "revenue:fees", "revenue:fx"
 
 
@@ -29,9 +30,14 @@ def expected_entries(facts: Facts) -> Mapping[str, Amounts]:
 
 def observed(deposit: DepositSaid) -> Amounts:
     """Cash at the partner, in suspense until it is explained."""
+    return deposited(deposit.observed)
+
+
+def deposited(cash: Amounts) -> Amounts:
+    """The same of any deposits, by partner and currency."""
     lines: Counter[str] = Counter()
-    for path, minor in deposit.observed.items():
-        lines[f"safeguarding:{path}"] += minor
+    for path, minor in cash.items():
+        lines[f"{SAFEGUARDING}{path}"] += minor
         lines[f"{SUSPENSE}:{path.rpartition(':')[2]}"] -= minor
     return without_nothing(lines)
 

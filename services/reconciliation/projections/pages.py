@@ -40,10 +40,10 @@ PARKED = """
 TRANSFERS = """
     WITH ids AS (
         (SELECT transfer_id FROM transfers WHERE transfer_id > $1 ORDER BY 1 LIMIT $2)
-        UNION (SELECT transfer_id FROM payouts WHERE transfer_id > $1 ORDER BY 1 LIMIT $2)
-        UNION (SELECT transfer_id FROM deposits WHERE transfer_id > $1 ORDER BY 1 LIMIT $2)
+        UNION (SELECT DISTINCT transfer_id FROM payouts WHERE transfer_id > $1 ORDER BY 1 LIMIT $2)
+        UNION (SELECT DISTINCT transfer_id FROM deposits WHERE transfer_id > $1 ORDER BY 1 LIMIT $2)
         UNION (SELECT booking_id FROM bookings WHERE booking_id > $1 AND transfer_id IS NOT NULL ORDER BY 1 LIMIT $2)
-        UNION (SELECT transfer_id FROM provider_payment WHERE transfer_id > $1 ORDER BY 1 LIMIT $2)
+        UNION (SELECT DISTINCT transfer_id FROM provider_payment WHERE transfer_id > $1 ORDER BY 1 LIMIT $2)
         ORDER BY 1 LIMIT $2)
     SELECT ids.transfer_id,
            t.state, t.route_id, t.customer_id, t.send_minor, t.send_currency, t.fee_minor, t.spread_minor,
@@ -56,7 +56,7 @@ TRANSFERS = """
                             ORDER BY p.payout_id)
             FROM payouts p WHERE p.transfer_id = ids.transfer_id),
            (SELECT json_agg(json_build_array(m.payment_id, m.amount_minor, m.currency, m.status, m.accepted_at,
-                                             m.settled_at) ORDER BY m.payment_id)
+                                             m.settled_at) ORDER BY m.payment_id, m.seq)
             FROM provider_payment m WHERE m.transfer_id = ids.transfer_id),
            greatest(t.moved_at, d.moved_at, b.moved_at),
            (SELECT array_agg(i.issue_id) FROM reconciliation_issue i
@@ -89,9 +89,9 @@ UNATTRIBUTED = """
     FROM deposits d, jsonb_each_text(convert_from(d.unattributed, 'UTF8')::jsonb) a
     WHERE d.unattributed_at IS NOT NULL GROUP BY 1"""
 OF_NONE = """
-    SELECT substr(a.key, length('safeguarding:') + 1), sum(a.value::bigint)::bigint, max(b.moved_at)
-    FROM bookings b, jsonb_each_text(convert_from(b.booked, 'UTF8')::jsonb -> 'deposit.observed') a
-    WHERE b.transfer_id IS NULL AND a.key LIKE 'safeguarding:%' GROUP BY 1"""
+    SELECT k.key, sum(a.value::bigint)::bigint, max(b.moved_at), a.key
+    FROM bookings b, jsonb_each(convert_from(b.booked, 'UTF8')::jsonb) k, jsonb_each_text(k.value) a
+    WHERE b.transfer_id IS NULL GROUP BY k.key, a.key"""
 _payouts = msgspec.json.Decoder(
     list[tuple[UUID, str, int, str, str, bool, bool, int | None, str | None, datetime]]
 ).decode
@@ -219,8 +219,13 @@ async def stray_payments(db: Reader, before: datetime, limit: int) -> Sequence[P
     return [_payment(tuple(row)) for row in await db.fetch(STRAY, before, limit)]
 
 
-async def unattributed(db: Reader) -> tuple[Amounts, Amounts, datetime | None]:
-    """What came for nobody as it was observed, as the ledger has it, and when either moved last."""
+async def unattributed(db: Reader) -> tuple[Amounts, Mapping[str, Amounts], datetime | None]:
+    """What came for nobody as it was observed, all that the ledger has of no transfer by kind of entry and account, and
+    when either moved last.
+    """
     ours, theirs = await db.fetch(UNATTRIBUTED), await db.fetch(OF_NONE)
     moved = max((row[2] for row in (*ours, *theirs)), default=None)
-    return {row[0]: row[1] for row in ours}, {row[0]: row[1] for row in theirs}, moved
+    booked: dict[str, dict[str, int]] = {}
+    for kind, minor, _, account in theirs:
+        booked.setdefault(kind, {})[account] = minor
+    return {row[0]: row[1] for row in ours}, booked, moved

@@ -69,8 +69,8 @@ VALUES ('transfers', 1, 'live'), ('deposits', 1, 'live'), ('payouts', 1, 'live')
 
 -- The partners' book as it was read last: theirs, copied so that it can be joined. A run makes it equal again.
 CREATE TABLE provider_payment (
-    payment_id text PRIMARY KEY,             -- our payout's id, if it is ours
-    seq bigint NOT NULL,
+    seq bigint PRIMARY KEY,                  -- theirs: what is booked twice under one id is there twice
+    payment_id text NOT NULL,                -- our payout's id, if it is ours
     transfer_id uuid,                        -- as its remittance information says
     amount_minor bigint NOT NULL,
     currency text NOT NULL,
@@ -78,20 +78,17 @@ CREATE TABLE provider_payment (
     accepted_at timestamptz NOT NULL,
     settled_at timestamptz
 ) WITH (fillfactor = 85);
-CREATE INDEX provider_payment_by_seq ON provider_payment (seq);
 CREATE INDEX provider_payment_by_transfer ON provider_payment (transfer_id, payment_id);
 
 CREATE TABLE provider_deposit (
-    partner text,
-    reference text,
-    seq bigint NOT NULL,
+    seq bigint PRIMARY KEY,
+    partner text NOT NULL,
+    reference text NOT NULL,
     route_id uuid NOT NULL,
     amount_minor bigint NOT NULL,
     currency text NOT NULL,
-    booked_at timestamptz NOT NULL,
-    PRIMARY KEY (partner, reference)
+    booked_at timestamptz NOT NULL
 );
-CREATE INDEX provider_deposit_by_seq ON provider_deposit (seq);
 CREATE INDEX provider_deposit_by_route ON provider_deposit (route_id);
 
 -- What the runs have found: written in the transactions of their events.

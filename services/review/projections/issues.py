@@ -7,7 +7,7 @@ from uuid import UUID
 from contracts.recon.v1 import IssueCleared, IssueOpened
 from contracts.topics import RECON
 from services.kernel.ids import derive
-from services.kernel.money import MINOR_MAX, Money, iso4217
+from services.kernel.money import MINOR_MAX, CurrencyUnsupported, Money, iso4217
 from services.review.domain.reasons import Reason
 from services.review.projections.items import ItemRow, closed, opened, projection
 
@@ -36,7 +36,10 @@ def _difference(event: IssueOpened) -> Money | None:
     if event.currency is None or event.expected_minor is None or event.actual_minor is None:
         return None
     minor = abs(event.expected_minor - event.actual_minor)
-    return Money(minor, iso4217(event.currency)) if minor <= MINOR_MAX else None
+    try:
+        return Money(minor, iso4217(event.currency)) if minor <= MINOR_MAX else None
+    except CurrencyUnsupported:
+        return None  # of a partner's book, which may say anything
 
 
 PROJECTION = projection("issue_items", RECON, opens=(IssueOpened,), closes=(IssueCleared,), key=key, evolve=evolve)

@@ -91,6 +91,8 @@ TAMPERS: dict[str, tuple[str, set[str]]] = {
     "state": ("UPDATE stream_state SET state = replace(encode(state, 'escape'), 'GBP', 'USD')::bytea WHERE version = 1",
               {"state_differs"}),
     "stage": ("UPDATE stream_state SET stage = 'Expired' WHERE version = 2", {"state_differs"}),
+    "key of a state": ("UPDATE stream_state SET record_key = gen_random_uuid() WHERE version = 2", {"key_differs"}),
+    "tenant of a state": ("UPDATE stream_state SET tenant = 'another' WHERE version = 2", {"tenant_differs"}),
     "no state": ("DELETE FROM stream_state WHERE version = 2", {"no_state"}),
     "invented": (
         """INSERT INTO event (stream_id, version, event_id, event_type, schema_version, record_key, data, meta,

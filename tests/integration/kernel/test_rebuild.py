@@ -243,6 +243,52 @@ async def test_the_version_before_is_kept_and_can_be_shown_again(place: Town) ->
             await show(place.target(), 7, quiet)
 
 
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_version_that_was_not_made_to_its_end_is_never_shown(
+    place: Town, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows are there and its position is not: whoever followed it would fold everything a second time."""
+    await place.create(30)
+    await place.publish()
+
+    async def dies(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    async with place.process():
+        await place.caught_up(1)
+        with monkeypatch.context() as patched:
+            if not told:
+                patched.setattr(rebuilding, "_give_up", lambda *_: asyncio.sleep(0))
+            patched.setattr(rebuilding, "_hand_over", dies)
+            for _ in range(2):  # the second retires what the first has left
+                with pytest.raises(KeyboardInterrupt):
+                    await rebuild(place.target(), quiet)
+        assert (await place.status())[2] == "retired"
+        with pytest.raises(NoProjection, match="there is: none"):
+            await show(place.target(), 2, quiet)
+        assert await place.live() == 1
+    async with operating(place.operations, "transfer") as operations:
+        await operations.mark("quote_terms", 2, "catching_up", {})
+        for service in ("transfer", "nobody"):
+            assert not await operations.swap(service, "quote_terms", 2)
+
+
+async def test_positions_of_a_topic_that_was_made_anew_since_hold_nothing_up(
+    place: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await place.create(10)
+    await place.publish()
+    async with place.process():
+        await place.caught_up(1)
+    await place.fetch(
+        """INSERT INTO consumer_offset (consumer, topic, epoch, partition, next_offset, checkpoint, taken)
+           SELECT consumer, topic, 0, partition, 1000, 1000, 1000 FROM consumer_offset"""
+    )
+    monkeypatch.setattr(rebuilding, "CATCH_UP_SECONDS", 0.5)
+    made = await rebuild(place.target(), quiet)
+    assert await place.live() == made.version == 2
+
+
 async def test_without_a_process_it_is_shown_and_one_that_is_behind_is_not(
     place: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:

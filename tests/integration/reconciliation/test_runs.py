@@ -23,7 +23,7 @@ from services.reconciliation.handlers.conductor import INTERRUPTED, Conductor
 from services.reconciliation.handlers.schedule import Schedule
 from services.reconciliation.ports import Paid
 from services.reconciliation.projections import found
-from tests.integration.reconciliation.books import TENANT, World, entries
+from tests.integration.reconciliation.books import TENANT, World, entries, story
 from tests.support.fakes import until
 
 META = Meta(TENANT, "olga", UUID(int=9), None, "daily reconciliation")
@@ -228,6 +228,40 @@ async def test_money_for_nobody_is_compared_by_its_sum(world: World) -> None:
     await observed_of_nobody(world, 3_00, posted=False)
     await ran(world)
     assert await issues(world) == [("UNATTRIBUTED_DIFFERS", None, 18_00, 15_00)]
+
+
+async def test_an_entry_of_no_transfer_that_nothing_explains_is_found(world: World) -> None:
+    events = story(uuid4(), 1, world.now, ago=timedelta(hours=1))
+    await world.say(*(replace(each, transfer_id=None, entry_id=uuid4()) for each in entries(events)[-1:]))
+    await ran(world)
+    assert await issues(world) == [("UNATTRIBUTED_DIFFERS", None, 0, 19_999_53)]
+
+
+@pytest.mark.parametrize("page_entries", [2, 100])
+async def test_what_a_partner_has_booked_twice_under_one_id_is_there_twice(world: World, page_entries: int) -> None:
+    world.book.page_entries = page_entries
+    transfers = await world.paid_out(5)
+    world.book.paid["again"] = replace(payment_of(world, transfers[2]), seq=1_000)
+    world.book.collected["again"] = replace(world.book.collected["DEP2"], seq=1_001)
+    assert (await ran(world))["status"] == "completed"
+    assert set(await issues(world)) == {
+        ("PROVIDER_PAID_TWICE", transfers[2], 19_999_53, 2 * 19_999_53),
+        ("COLLECTED_NOT_OBSERVED", transfers[1], 200_00, 100_00),
+    }
+    world.book.paid["again"] = replace(world.book.paid["again"], status="RJCT")
+    world.book.collected.pop("again")
+    assert (await ran(world))["issues_open"] == 0
+
+
+async def test_a_payment_of_nobody_we_know_is_found_between_transfers_with_several_payments(world: World) -> None:
+    transfers = sorted(await world.paid_out(600))
+    for number, transfer in enumerate(transfers[:400]):
+        refused = replace(payment_of(world, transfer), payment_id=str(uuid4()), seq=10_000 + number, status="RJCT")
+        world.book.paid[refused.payment_id] = refused
+    between = UUID(int=(transfers[450].int + transfers[451].int) // 2)
+    world.book.paid["?"] = replace(payment_of(world, transfers[0]), payment_id="?", seq=20_000, transfer_id=between)
+    await ran(world)
+    assert [each[:2] for each in await issues(world)] == [("PROVIDER_UNKNOWN_PAYMENT", between)]
 
 
 async def test_money_that_came_before_its_transfer_was_known_is_no_difference(world: World) -> None:

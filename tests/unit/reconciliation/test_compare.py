@@ -271,8 +271,22 @@ def test_a_payment_that_names_no_transfer() -> None:
 
 
 def test_deposits_of_nobody_are_compared_with_the_ledger_by_partner_and_currency() -> None:
-    assert unattributed({"a:GBP": 5}, {"a:GBP": 5}) == ()
-    assert codes(unattributed({"a:GBP": 5, "b:GBP": 1}, {"a:GBP": 5})) == [Code.UNATTRIBUTED_DIFFERS]
+    booked = {"deposit.observed": {"safeguarding:a:GBP": 5, "suspense:deposits:GBP": -5, "safeguarding:a:USD": 0}}
+    assert unattributed({"a:GBP": 5}, booked) == ()
+    (found,) = unattributed({"a:GBP": 5, "b:GBP": 1}, booked)
+    assert (found.code, found.subject, found.expected_minor, found.actual_minor) == (
+        Code.UNATTRIBUTED_DIFFERS, "b:GBP", 1, 0,
+    )  # fmt: skip
+
+
+def test_an_entry_of_nobody_that_nothing_explains_is_said() -> None:
+    settled = {"payout_clearing:ETB": 7, "partner_float:bank:ETB": -7}
+    (found,) = unattributed({}, {"payout.confirmed": settled})
+    assert (found.code, found.subject, found.currency) == (Code.UNATTRIBUTED_DIFFERS, "payout.confirmed", "ETB")
+    assert unattributed({}, {"payout.confirmed": {"payout_clearing:ETB": 0}}) == ()  # reversed
+    taken = {"safeguarding:a:GBP": 5, "revenue:fees:GBP": -5}
+    (found,) = unattributed({"a:GBP": 5}, {"deposit.observed": taken})
+    assert (found.subject, found.details.count("; ")) == ("deposit.observed", 1)
 
 
 def test_a_parked_reader_is_said() -> None:

@@ -212,6 +212,11 @@ def test_sums_that_differ_by_more_than_an_amount_can_be_are_still_an_item() -> N
     assert (row.amount_minor, row.closed_at) == (None, None)
 
 
+def test_a_currency_that_only_a_partner_knows_is_still_an_item() -> None:
+    row = only(ISSUES, replace(ISSUE, currency="XYZ"))
+    assert (row.amount_minor, row.currency, row.closed_at) == (None, None, None)
+
+
 def test_an_issue_without_two_amounts_has_none() -> None:
     assert only(ISSUES, replace(ISSUE, actual_minor=None)).amount_minor is None
 
