@@ -112,7 +112,8 @@ class Rebuilt:
     previous: int
     records: int
     results: Mapping[str, int]
-    seconds: float
+    seconds: float  # of everything
+    fold_seconds: float  # of them, until it was handed over
     followed: bool
     difference: Difference | None = None
 
@@ -153,6 +154,7 @@ async def rebuild(target: Target, reports: Reports, *, accept_parked: bool = Fal
             difference = await _fold(target, operations, reader, fold, live, reports)
             _judge(fold, accept_parked=accept_parked)
             await _hand_over(target, operations, fold, version, reader.at)
+            folded = time.monotonic() - began
             followed = await _show(target, operations, reader, version, reports)
         except BaseException:
             await fold.rows.close()
@@ -160,7 +162,7 @@ async def rebuild(target: Target, reports: Reports, *, accept_parked: bool = Fal
             raise
     return Rebuilt(
         projection=name, version=version, previous=live, records=fold.records, results=fold.results,
-        seconds=time.monotonic() - began, followed=followed, difference=difference,
+        seconds=time.monotonic() - began, fold_seconds=folded, followed=followed, difference=difference,
     )  # fmt: skip
 
 
@@ -191,7 +193,7 @@ async def show(target: Target, version: int, reports: Reports) -> Rebuilt:
             raise
     return Rebuilt(
         projection=name, version=version, previous=live, records=0, results={},
-        seconds=time.monotonic() - began, followed=followed,
+        seconds=time.monotonic() - began, fold_seconds=0.0, followed=followed,
     )  # fmt: skip
 
 

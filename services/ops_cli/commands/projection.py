@@ -42,7 +42,7 @@ REBUILT = [
     Column("records", "records"),
     Column("parked", lambda item: item["results"].get("parked", 0)),
     Column("seconds", lambda item: f"{item['seconds']:.1f}"),
-    Column("events/s", lambda item: f"{item['records'] / item['seconds']:,.0f}"),
+    Column("events/s", lambda item: f"{item['records'] / item['fold_seconds']:,.0f}" if item["records"] else "-"),
     Column("against the one before", lambda item: _words(item["difference"])),
     Column("followed by a process", "followed"),
 ]
