@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.core_api.ports import Gate
 from services.kernel import tracing
@@ -22,6 +22,9 @@ from services.kernel.telemetry import logger
 from services.kernel.upstream import Link, Upstream, UpstreamBusy, UpstreamLost
 
 ANSWER_SECONDS_MAX = 30
+HELD_BYTES_MAX = (
+    64 * 1024 * 1024
+)  # of bodies that are still on their way here, all together; no token stands before them
 TARGET = "corridor.target"  # the scope's member with the Target that was found
 _BULK = ("batch", "bulk")  # how the path of a bulk request ends
 # hop by hop (RFC 9110, 7.6.1), ours to say (CORS is answered here), or what only a proxy that we trust may say
@@ -81,6 +84,7 @@ class Proxy:
     def __init__(self, gate: Gate) -> None:
         """One object for the life of the process."""
         self._gate = gate
+        self._held = 0  # bytes of bodies that are not whole yet
         self._body_deadline = Deadline(BODY_SECONDS_MAX)
         self._deadline = Deadline(ANSWER_SECONDS_MAX)
 
@@ -95,7 +99,7 @@ class Proxy:
         request = _request(scope, target.upstream, lines, body, framed=length is not None)
         try:
             async with self._deadline:
-                await self._pass(target.upstream, request, send, repeatable=keyed or scope["method"] == "GET")
+                await self._pass(target.upstream, request, send, repeatable=keyed or scope["method"] in _READS)
         except UpstreamBusy:
             raise unavailable("too many requests are under way", retry_after_seconds=2) from None
         except UpstreamLost as lost:
@@ -127,18 +131,34 @@ class Proxy:
                 body: bytes = message.get("body", b"")
                 if not message.get("more_body", False) and message["type"] == "http.request" and len(body) <= limit:
                     return body
-                parts, size = [body], len(body)
-                while message.get("more_body", False) and size <= limit:
-                    message = await receive()
-                    parts.append(message.get("body", b""))
-                    size += len(parts[-1])
+                return await self._gather(message, receive, limit)
         except TimeoutError:
             raise closing(408, "request-timeout", "The body did not arrive in time.") from None
-        if message["type"] == "http.disconnect":
-            raise closing(400, "body-incomplete")
-        if size > limit:
-            raise _too_large(limit)
-        return b"".join(parts)
+
+    async def _gather(self, message: Message, receive: Receive, limit: int) -> bytes:
+        """What comes in parts, within what all such bodies may hold."""
+        parts, size = [message.get("body", b"")], 0
+        try:
+            while True:
+                size += len(parts[-1])
+                self._held += len(parts[-1])
+                if size > limit:
+                    raise _too_large(limit)
+                if message["type"] == "http.disconnect":
+                    raise closing(400, "body-incomplete")
+                if not message.get("more_body", False):
+                    return b"".join(parts)
+                if self._held > HELD_BYTES_MAX:
+                    raise _overloaded()
+                message = await receive()
+                parts.append(message.get("body", b""))
+        finally:
+            self._held -= size
+
+
+def _overloaded() -> Problem:
+    detail = "Too many large bodies are on their way here. Nothing was done; send the same request again."
+    return Problem(503, "overloaded", detail, headers=((b"retry-after", b"1"), (b"connection", b"close")))
 
 
 def _too_large(limit: int) -> Problem:

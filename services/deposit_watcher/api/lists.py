@@ -129,15 +129,15 @@ class Histories:
         self._reads = lists.reads
 
     async def of(self, stream_id: UUID, tenant: str) -> History | None:
-        """None: nothing is known of this route."""
-        head = (await self._reads.heads([stream_id])).get(stream_id)
-        if head is None or head[0].tenant != tenant:
+        """None: nothing is known of this route. The state is of today, also when the events are only the first ones."""
+        found = (await self._reads.heads([stream_id])).get(stream_id)
+        if found is None or found[0].tenant != tenant:
             return None
+        head, state = found
         rows = [each async for each in self._reads.history(stream_id, EVENTS_MAX)]
         events = [_CODEC.decode(row.event_type, row.data) for row, _, _ in rows]
         arrivals = await arrivals_of(self._reads.store, tenant, events)
-        recorded, _, state = rows[-1]
-        return History(state, recorded.version, [entry(stream_id, *each) for each in rows], arrivals)
+        return History(state, head.version, [entry(stream_id, *each) for each in rows], arrivals)
 
 
 def list_routes(lists: Lists, callers: Callers, view: View) -> Router:

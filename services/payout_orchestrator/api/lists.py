@@ -29,6 +29,7 @@ from services.kernel.pages import (
     read_query,
 )
 from services.kernel.routing import Request, Router
+from services.kernel.store import StoredHead
 from services.kernel.strict_json import Body, read_uuid
 from services.kernel.timeline import EVENTS_MAX, TimelineEntry, entry
 from services.kernel.tokens import Principal
@@ -139,13 +140,13 @@ class Histories:
         """Of those that exist, in this order."""
         found = await self._reads.heads(payout_ids)
         known = [each for each in payout_ids if each in found and found[each][0].tenant == tenant]
-        return [await self._one(each) for each in known]
+        return [await self._one(each, *found[each]) for each in known]
 
-    async def _one(self, stream_id: UUID) -> History:
+    async def _one(self, stream_id: UUID, head: StoredHead, payout: Any) -> History:
+        """The state is of today, also when the events are only the first ones."""
         rows = [each async for each in self._reads.history(stream_id, EVENTS_MAX)]
-        recorded, _, payout = rows[-1]
         attempts = attempts_of(_CODEC.decode(row.event_type, row.data) for row, _, _ in rows)
-        return History(view(payout, recorded.version), [entry(stream_id, *each) for each in rows], attempts)
+        return History(view(payout, head.version), [entry(stream_id, *each) for each in rows], attempts)
 
 
 def list_routes(lists: Lists, callers: Callers) -> Router:

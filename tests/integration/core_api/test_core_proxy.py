@@ -11,11 +11,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from starlette.types import Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from services.core_api.adapters import proxy
 from services.kernel import upstream
 from services.kernel.deadline import Deadline
+from services.kernel.problem import Problem
 from tests.integration.core_api.conftest import Echo, OpenGate, System, reply
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -228,6 +229,32 @@ async def test_a_body_beyond_its_limit_is_refused(system: System, path: str, lim
     assert (await raw(system, chunked + many)).startswith(b"HTTP/1.1 413")
 
 
+async def test_large_bodies_that_come_slowly_have_a_bound_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody needs a token to send one, and each may be of a MiB."""
+    monkeypatch.setattr(proxy, "HELD_BYTES_MAX", 300_000)
+    door, go_on = proxy.Proxy(OpenGate()), asyncio.Event()
+
+    def sent(*sizes: int, end: asyncio.Event | None = None) -> Receive:
+        rest = list(sizes)
+
+        async def receive() -> Message:
+            if end is not None and len(rest) == 1:
+                await end.wait()
+            return {"type": "http.request", "body": b"x" * rest.pop(0), "more_body": bool(rest)}
+
+        return receive
+
+    slow = asyncio.create_task(door._read(sent(200_000, 1, end=go_on), 200_001, 1_000_000))
+    await asyncio.sleep(0)
+    with pytest.raises(Problem) as refused:
+        await door._read(sent(150_000, 50_000), -1, 1_000_000)
+    assert (refused.value.status, b'"code":"OVERLOADED"' in refused.value.answer[1]) == (503, True)
+    go_on.set()
+    assert len(await slow) == 200_001
+    assert len(await door._read(sent(150_000, 50_000), -1, 1_000_000)) == 200_000
+    assert door._held == 0
+
+
 async def test_a_token_in_the_query_is_refused(system: System, quote: Echo) -> None:
     assert (await system.ask("GET", "/v1/quotes/1?access_token=abc"))[0] == 400
     assert not quote.asked
@@ -276,6 +303,7 @@ async def test_a_connection_that_was_closed_meanwhile_is_no_error_for_who_may_re
     for _ in range(3):
         assert (await system.ask("GET", "/v1/quotes/1"))[0] == 200
     assert served == 3
+    assert (await system.session.head(system.url + "/v1/quotes/1")).status == 200
     assert (await system.ask("POST", "/v1/quotes"))[0] == 503  # without a key we may not send it twice
     assert (await system.ask("POST", "/v1/quotes"))[0] == 200
     assert (await system.ask("POST", "/v1/quotes", idempotency_key="k"))[0] == 200

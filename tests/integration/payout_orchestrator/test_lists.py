@@ -23,6 +23,7 @@ from services.kernel.internal import Callers
 from services.kernel.pages import Lists
 from services.kernel.settings import Kernel, load
 from services.kernel.tokens import Principal, ServiceTokens, Tokens
+from services.payout_orchestrator.api import lists
 from services.payout_orchestrator.api.lists import PayoutQuery, list_routes, wish_of
 from services.payout_orchestrator.domain.policy import Deadlines, rules
 from services.payout_orchestrator.handlers import decider, payout_id
@@ -80,8 +81,8 @@ async def desk(database: str) -> AsyncIterator[Desk]:
     environ = {"ENV": "test", "DATABASE_URL": database, "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
                "JWT_SECRET": "0f9d1c3b5a7e88420f9d1c3b5a7e8842"}  # fmt: skip
     settings = load(Kernel, "payout_orchestrator", environ)
-    lists = Lists(engine, Cursors.from_settings(settings))
-    yield Desk(engine, create_app(settings, [list_routes(lists, Callers.from_settings(settings))]), settings)
+    listed = Lists(engine, Cursors.from_settings(settings))
+    yield Desk(engine, create_app(settings, [list_routes(listed, Callers.from_settings(settings))]), settings)
     await store.drop()
 
 
@@ -122,6 +123,16 @@ async def test_no_list_reads_a_table_from_end_to_end(database: str) -> None:
         assert index in indexes_of(found)
         assert not [node for node in found if node["Node Type"] == "Seq Scan"], found
     await session.close()
+
+
+async def test_a_history_that_is_cut_off_says_how_it_stands_today(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lists, "EVENTS_MAX", 1)
+    named = await desk.request(uuid4())
+    await desk.submit(named, refused(named))
+    told = (await desk.get(f"/{named}/timeline")).json
+    (now,) = (await desk.get()).json["items"]
+    assert len(told["events"]) == 1
+    assert (told["state"], told["version"]) == (now["state"], now["version"]) == ("MANUAL_REVIEW", now["version"])
 
 
 async def test_the_payouts_of_a_transfer_are_found_by_it(desk: Desk) -> None:
