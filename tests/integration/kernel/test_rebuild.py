@@ -150,12 +150,12 @@ async def _strange(place: Town) -> None:
     await place.publish()
     async with reading(place.bootstrap, QUOTES) as reader:
         records = [record async for polled in reader.to(await reader.ends()) for record in polled]
-    other = [(name, str(uuid4()).encode() if name == "ce_subject" else value) for name, value in ahead.headers]
     producer = AIOKafkaProducer(bootstrap_servers=place.bootstrap)
     await producer.start()
     again = next(record for record in records if dict(record.headers)["ce_streamversion"] == b"1")
     ahead = next(record for record in records if dict(record.headers)["ce_subject"] == str(made[15]).encode())
     later = [(name, b"3" if name == "ce_streamversion" else value) for name, value in ahead.headers]
+    other = [(name, str(uuid4()).encode() if name == "ce_subject" else value) for name, value in ahead.headers]
     for value, headers, at in (
         (again.value, again.headers, again.partition), (b"?", [], 0), (ahead.value, later, ahead.partition),
         (ahead.value, other, ahead.partition),
