@@ -1,4 +1,4 @@
-"""Each guide in docs/guides that can be walked, word for word: its shell blocks, in its order, in one shell, on one system.
+"""The guides, word for word: the shell blocks of each, in its order, in one shell; all on one system.
 
 What they print is what the guide promises. A block that needs a tool which this machine lacks is left out: kcat, Java.
 """
@@ -148,7 +148,9 @@ def test_every_metric_of_the_on_call_s_table_is_there(system: System) -> None:
 
 
 def probes(system: System) -> list[str]:
-    return [each["probe_url"] for each in read_json(system.home.facts)["processes"]]
+    facts = read_json(system.home.facts)
+    assert facts is not None, "the system is up"
+    return [each["probe_url"] for each in facts["processes"]]
 
 
 def scrape(probe_url: str) -> str:
