@@ -137,8 +137,27 @@ REVOKE EXECUTE ON FUNCTION projection_table, projection_live, projection_clear, 
 GRANT EXECUTE ON FUNCTION projection_table, projection_begin, projection_mark, projection_swap TO corridor_operations;
 GRANT SELECT ON event, stream_state, outbox, outbox_stuck, consumer_offset, stream_cursor, parked_event, projection_registry
     TO corridor_operations;
--- Of the version that it builds; it moves nobody else's position, for it may only add rows.
+-- Of the version that it builds, and of nobody else: a service would take a cursor that it finds for its own, and pass over
+-- what it says was taken.
 GRANT INSERT ON consumer_offset, stream_cursor, parked_event TO corridor_operations;
+CREATE FUNCTION only_what_is_built() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM projection_registry
+        WHERE status = 'building' AND new.consumer = split_part(new.consumer, '.', 1) || '.' || name || '.v' || version
+    ) THEN
+        RAISE EXCEPTION 'consumer % is no read table that is being built', new.consumer USING ERRCODE = 'CR006';
+    END IF;
+    RETURN new;
+END $$;
+DO $$
+DECLARE guarded text;
+BEGIN
+    FOREACH guarded IN ARRAY ARRAY['consumer_offset', 'stream_cursor', 'parked_event'] LOOP
+        EXECUTE format('CREATE TRIGGER only_what_is_built BEFORE INSERT ON %I FOR EACH ROW
+            WHEN (current_user = ''corridor_operations'') EXECUTE FUNCTION only_what_is_built()', guarded);
+    END LOOP;
+END $$;
 
 -- The read tables that there are, and those to come.
 DO $$
