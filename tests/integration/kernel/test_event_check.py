@@ -212,3 +212,19 @@ async def test_streams_that_do_not_fit_into_memory_are_folded_part_by_part(
     assert found.counts["streams"] == 40
     await place.fetch("UPDATE stream_state SET stage = 'Expired' WHERE version = 2", schema="quote")
     assert (await found_by(place, check_from_topic)).wrong == {"state_differs": 20}
+
+
+async def test_what_is_published_meanwhile_is_waited_for(place: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = await place.create(3)
+    await place.accept(made[:1])
+    waits = event_fold_check._wait_for
+
+    async def published_first(*given: Any) -> None:
+        await place.publish()
+        await waits(*given)
+
+    monkeypatch.setattr(event_fold_check, "_wait_for", published_first)
+    found = await found_by(place, check_from_topic)
+    assert found.is_clean, found.examples
+    assert found.counts["streams"] == 43
+    assert "waiting_for_relay" not in found.counts
