@@ -1,21 +1,21 @@
 """A projection folded in bulk: key() and evolve() as in its projector, rows and cursors in memory, written by COPY.
 
-Nobody else writes there meanwhile, so there is no fence, and nothing is saved but at the end. What is in memory is
+Nobody else writes there meanwhile, so there is no fence, and no position is saved but at the end. What is in memory is
 bounded: when it is full it is written and forgotten, and from then on looked up again where it is needed.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import fields
 from operator import attrgetter
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from services.kernel.codec import EventCodec
 from services.kernel.envelope import Envelope, envelope_of
-from services.kernel.operations import Operations
+from services.kernel.operations import Operations, Version
 from services.kernel.parts import Statement
 from services.kernel.poll import BEGINNING, TAKEN, Behind, Record, misfit, parked_row
 from services.kernel.projector import Projection
@@ -27,15 +27,14 @@ PARKED_MAX = 1_000  # beyond it the topic or the code is bad, and going on shows
 CURSORS = """
     CREATE TEMP TABLE IF NOT EXISTS folded_cursor (
         stream_id uuid PRIMARY KEY, version int NOT NULL, hash bytea NOT NULL, parked boolean NOT NULL)"""
-CURSOR_COLUMNS = ("stream_id", "version", "hash", "parked")
 SAVE_CURSORS = """
     INSERT INTO folded_cursor SELECT * FROM unnest($1::uuid[], $2::int[], $3::bytea[], $4::boolean[])
     ON CONFLICT (stream_id) DO UPDATE SET version = excluded.version, hash = excluded.hash, parked = excluded.parked"""
 FIND_CURSORS = "SELECT stream_id, version, hash, parked FROM folded_cursor WHERE stream_id = ANY($1)"
-CONSUMER_COLUMNS = ("stream_id", "consumer", "source", "last_version", "last_hash", "parked")
-HAND_OVER = """
-    INSERT INTO stream_cursor (stream_id, consumer, source, last_version, last_hash, parked)
-    SELECT stream_id, $1, $2, version, hash, parked FROM folded_cursor ORDER BY stream_id"""
+FIND_VERSION_CURSORS = """
+    SELECT stream_id, last_version, last_hash, parked
+    FROM stream_cursor
+    WHERE stream_id = ANY($1) AND consumer = $2 AND source = $3"""
 
 _Read = tuple[Record, Envelope | None, UUID | None, Any, Exception | None]  # record, who, key, event, why not
 
@@ -103,6 +102,11 @@ class Rows:
         await self._begin()
         await self.written()
 
+    async def beside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Begin other work of the same session, which goes on beside the fold as a write does."""
+        await self.written()
+        self._writing = asyncio.create_task(work)
+
     async def written(self) -> None:
         """What was begun is there, or raises why it is not."""
         writing, self._writing = self._writing, None
@@ -116,7 +120,6 @@ class Rows:
             await asyncio.gather(self._writing, return_exceptions=True)
 
     async def _begin(self) -> None:
-        await self.written()
         fresh: list[Row] = []
         write = Write(topic="")
         rows, stored, values = self._rows, self._stored, self._values
@@ -131,7 +134,7 @@ class Rows:
                 fresh.append((key, *values(row)))
                 stored.add(number)
         self._moved = {}
-        self._writing = asyncio.create_task(self._write(fresh, write))
+        await self.beside(self._write(fresh, write))
 
     async def _write(self, fresh: list[Row], write: Write) -> None:
         if fresh:
@@ -141,14 +144,83 @@ class Rows:
             await self._operations.connection.fetch(statement.sql, *statement.arguments(write))
 
 
-class Cursors:
-    """How far each stream was followed, in memory, and in a table of the session for those that were forgotten."""
+class CursorTable(Protocol):
+    """Where cursors are that memory has no room for."""
 
-    def __init__(self, operations: Operations, kept_max: int = KEPT_MAX) -> None:
-        self.kept: dict[UUID, Cursor] = {}
+    async def save(self, cursors: Mapping[UUID, Cursor]) -> None:
+        """These are there, in place of older ones."""
+
+    async def find(self, streams: Sequence[UUID]) -> Mapping[UUID, Cursor]:
+        """Those that are there."""
+
+
+class SessionCursors:
+    """In the table `folded_cursor` of the session: nobody goes on from there."""
+
+    def __init__(self, operations: Operations) -> None:
         self._connection = operations.connection
-        self._kept_max = kept_max
+
+    async def save(self, cursors: Mapping[UUID, Cursor]) -> None:
+        """See CursorTable."""
+        await self._connection.execute(CURSORS)
+        await self._connection.fetch(SAVE_CURSORS, *_columns(cursors))
+
+    async def find(self, streams: Sequence[UUID]) -> Mapping[UUID, Cursor]:
+        """See CursorTable."""
+        return {row[0]: Cursor(*row[1:]) for row in await self._connection.fetch(FIND_CURSORS, streams)}
+
+
+class VersionCursors:
+    """Those of a version that is being built, where its projector will look for them."""
+
+    def __init__(self, operations: Operations, version: Version, consumer: str, topic: str) -> None:
+        self._operations = operations
+        self._version = version
+        self._consumer = consumer
+        self._topic = topic
+
+    async def save(self, cursors: Mapping[UUID, Cursor]) -> None:
+        """See CursorTable."""
+        await self._operations.save_cursors(self._version, self._topic, _columns(cursors))
+
+    async def find(self, streams: Sequence[UUID]) -> Mapping[UUID, Cursor]:
+        """See CursorTable."""
+        rows = await self._operations.connection.fetch(FIND_VERSION_CURSORS, streams, self._consumer, self._topic)
+        return {row[0]: Cursor(*row[1:]) for row in rows}
+
+
+def _columns(cursors: Mapping[UUID, Cursor]) -> list[list[Any]]:
+    """By stream, so that neighbours in the index are written together."""
+    rows = sorted(cursors.items(), key=_by_stream)
+    each = [cursor for _, cursor in rows]
+    return [
+        [stream for stream, _ in rows], [cursor.version for cursor in each], [cursor.hash for cursor in each],
+        [cursor.parked for cursor in each],
+    ]  # fmt: skip
+
+
+def _by_stream(item: tuple[UUID, Cursor]) -> bytes:
+    return item[0].bytes
+
+
+class Cursors:
+    """How far each stream was followed."""
+
+    def __init__(self, table: CursorTable, kept_max: int = KEPT_MAX) -> None:
+        self.kept: dict[UUID, Cursor] = {}
         self.is_all = True  # what is not in memory was never met
+        self._moved: dict[UUID, Cursor] = {}  # not in the table yet
+        self._table = table
+        self._kept_max = kept_max
+
+    def put(self, stream: UUID, cursor: Cursor) -> None:
+        """It is there now."""
+        self.kept[stream] = self._moved[stream] = cursor
+
+    @property
+    def is_due(self) -> bool:
+        """So many have moved that they should be written."""
+        return len(self._moved) >= WRITE_ROWS
 
     @property
     def is_full(self) -> bool:
@@ -157,50 +229,28 @@ class Cursors:
 
     async def load(self, streams: Iterable[UUID]) -> None:
         """Have the cursors of these streams in memory, where there are any."""
-        missing = [stream for stream in set(streams) if stream not in self.kept]
-        for row in await self._connection.fetch(FIND_CURSORS, missing):
-            self.kept[row[0]] = Cursor(*row[1:])
+        if missing := [stream for stream in set(streams) if stream not in self.kept]:
+            self.kept.update(await self._table.find(missing))
 
-    async def forget(self) -> None:
-        """Make room."""
-        await self.save()
-        self.kept = {}
+    def save(self) -> Coroutine[Any, Any, None]:
+        """All that have moved until now are in the table when what this gives has been awaited."""
+        moved, self._moved = self._moved, {}
+        return self._table.save(moved)
 
-    async def save(self) -> None:
-        """All of them are in the table `folded_cursor` when this returns."""
-        await self._connection.execute(CURSORS)
-        rows = [
-            (stream, each.version, each.hash, each.parked) for stream, each in sorted(self.kept.items(), key=_by_stream)
-        ]
-        if self.is_all:
-            await self._connection.copy_records_to_table("folded_cursor", columns=CURSOR_COLUMNS, records=rows)
-            self.is_all = False
-        elif rows:
-            await self._connection.fetch(SAVE_CURSORS, *zip(*rows, strict=True))
-
-    async def hand_over(self, consumer: str, source: str) -> None:
-        """All of them to a consumer that has none yet."""
-        if self.is_all:
-            rows = sorted(self.kept.items(), key=_by_stream)
-            records = [(stream, consumer, source, each.version, each.hash, each.parked) for stream, each in rows]
-            await self._connection.copy_records_to_table("stream_cursor", columns=CONSUMER_COLUMNS, records=records)
-        else:
-            await self.save()
-            await self._connection.execute(HAND_OVER, consumer, source)
-
-
-def _by_stream(item: tuple[UUID, Cursor]) -> bytes:
-    return item[0].bytes
+    def forget(self) -> None:
+        """Make room. Everything has been saved."""
+        assert not self._moved, "they would be lost"
+        self.kept, self.is_all = {}, False
 
 
 class TopicFold:
     """The records of a topic, in order, into rows: what a consumer does with the same records, and parks likewise."""
 
     def __init__(
-        self, operations: Operations, projection: Projection, consumer: str, table: str, kept_max: int = KEPT_MAX
+        self, rows: Rows, cursors: CursorTable, projection: Projection, consumer: str, kept_max: int = KEPT_MAX
     ) -> None:
-        self.rows = Rows(operations, projection, table, kept_max)
-        self.cursors = Cursors(operations, kept_max)
+        self.rows = rows
+        self.cursors = Cursors(cursors, kept_max)
         self.parked: list[Row] = []
         self.results = {"applied": 0, "skipped": 0, "duplicate": 0, "parked": 0}
         self._consumer = consumer
@@ -223,9 +273,17 @@ class TopicFold:
         for each in read:
             self.results[self._apply(*each)] += 1
         await self.rows.step()
+        if self.cursors.is_due:
+            await self.rows.beside(self.cursors.save())
         if self.cursors.is_full:
+            await self.rows.beside(self.cursors.save())
             await self.rows.written()
-            await self.cursors.forget()
+            self.cursors.forget()
+
+    async def flush(self) -> None:
+        """Everything is in its tables when this returns."""
+        await self.rows.beside(self.cursors.save())
+        await self.rows.flush()
 
     def _read(self, record: Record) -> _Read:
         """Who it is and what it says; every exception is this record's. See consumer.Consumer."""
@@ -258,8 +316,8 @@ class TopicFold:
     ) -> str:
         if envelope is None:
             return self._park(record, None, broken or Behind("it does not say who it is"))
-        stream, kept = envelope.stream_id, self.cursors.kept
-        cursor = kept.get(stream, BEGINNING)
+        stream = envelope.stream_id
+        cursor = self.cursors.kept.get(stream, BEGINNING)
         trouble = misfit(envelope, cursor)
         if trouble is TAKEN:
             return "duplicate"
@@ -270,9 +328,9 @@ class TopicFold:
             except Exception as error:  # noqa: BLE001 - a bug of evolve is its stream's alone
                 trouble = error
         if trouble is not None:
-            kept[stream] = Cursor(cursor.version, cursor.hash, parked=True)
+            self.cursors.put(stream, Cursor(cursor.version, cursor.hash, parked=True))
             return self._park(record, envelope, trouble)
-        kept[stream] = Cursor(envelope.version, envelope.hash, parked=False)
+        self.cursors.put(stream, Cursor(envelope.version, envelope.hash, parked=False))
         return "skipped" if key is None else "applied"
 
     def _park(self, record: Record, envelope: Envelope | None, trouble: BaseException) -> str:

@@ -28,6 +28,9 @@ REGISTRY = """
     ORDER BY name, version"""
 
 
+Version = tuple[str, str, int]  # service, projection, number
+
+
 class Busy(Exception):
     """Somebody else makes this projection anew at this moment."""
 
@@ -69,6 +72,19 @@ class Operations:
             return bool(await self._registry("SELECT projection_swap($1, $2, $3)", service, projection, version))
         except asyncpg.LockNotAvailableError:
             return False
+
+    async def save_cursors(self, version: Version, topic: str, columns: Sequence[Sequence[Any]]) -> None:
+        """Cursors of a version that is being built: stream ids, versions, hashes, whether parked."""
+        await self._registry("SELECT projection_cursors($1, $2, $3, $4, $5, $6, $7, $8)", *version, topic, *columns)
+
+    async def save_positions(self, version: Version, topic: str, epoch: int, ends: Mapping[int, int]) -> None:
+        """Where it stands, by partition."""
+        values = (topic, epoch, list(ends), list(ends.values()))
+        await self._registry("SELECT projection_positions($1, $2, $3, $4, $5, $6, $7)", *version, *values)
+
+    async def save_parked(self, version: Version, records: Sequence[Mapping[str, Any]]) -> None:
+        """What it could not apply; bytes as base64."""
+        await self._registry("SELECT projection_parked($1, $2, $3, $4::text::jsonb)", *version, json.dumps(records))
 
     async def _registry(self, sql: str, *values: Any) -> Any:
         try:

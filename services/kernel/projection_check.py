@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.kernel.codec import EventCodec
-from services.kernel.fold import Rows, TopicFold
+from services.kernel.fold import Rows, SessionCursors, TopicFold
 from services.kernel.operations import Operations, operating
 from services.kernel.rebuild import (
     SHOWN,
@@ -63,14 +63,14 @@ async def verify(target: Target, sources: Sequence[str], reports: Reports) -> Ve
         version = await operations.live(projection.name)
         stands = await copy_shown(target, operations, version)
         await _make(operations, target, TOPIC)
-        fold = TopicFold(operations, projection, target.consumer(version), FOLDED[TOPIC])
+        rows_of_topic = Rows(operations, projection, FOLDED[TOPIC])
+        fold = TopicFold(rows_of_topic, SessionCursors(operations), projection, target.consumer(version))
         await advance(reader, fold, stands, reports)
-        await fold.rows.flush()
+        await fold.flush()
         differences = {}
         if TOPIC in sources:
             differences[TOPIC] = await compared(operations, projection, SHOWN, FOLDED[TOPIC])
         if STORE in sources:
-            await fold.cursors.save()
             await _fold_store(target, operations, reports)
             differences[STORE] = await compared(operations, projection, SHOWN, FOLDED[STORE])
         rows = await operations.connection.fetchval(f"SELECT count(*) FROM {SHOWN}")  # noqa: S608 - our own name

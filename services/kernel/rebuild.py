@@ -10,14 +10,17 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
 
-from services.kernel.fold import TopicFold
-from services.kernel.operations import NoProjection, Operations, operating
+from services.kernel.fold import Rows, TopicFold, VersionCursors
+from services.kernel.operations import NoProjection, Operations, Version, operating
 from services.kernel.projector import Projection, digest_of
-from services.kernel.store import Partition
+from services.kernel.store import Partition, Row
 from services.kernel.topic_reader import Positions, TopicReader, reading
 
 NEAR_RECORDS = 2_000  # behind the end: what comes meanwhile is less than a poll or two of the processes that take over
@@ -63,6 +66,10 @@ class Target:
     projection: Projection
     writer_schema: str  # where the events of its topic are stored
     epoch: int = 1
+
+    def number(self, version: int) -> Version:
+        """As the registry knows it."""
+        return (self.service, self.projection.name, version)
 
     def consumer(self, version: int) -> str:
         """Under which the positions of a version are kept."""
@@ -149,7 +156,7 @@ async def rebuild(target: Target, reports: Reports, *, accept_parked: bool = Fal
         from_the_first(reader)
         live = await operations.live(name)
         version = await operations.begin(target.service, name)
-        fold = TopicFold(operations, target.projection, target.consumer(version), target.projection.table(version))
+        fold = _begun(target, operations, version)
         try:
             difference = await _fold(target, operations, reader, fold, live, reports)
             _judge(fold, accept_parked=accept_parked)
@@ -208,6 +215,13 @@ async def _was_whole(operations: Operations, target: Target, version: int) -> bo
 PARKED_ERROR = 7  # column of the part `parked`
 
 
+def _begun(target: Target, operations: Operations, version: int) -> TopicFold:
+    projection, consumer = target.projection, target.consumer(version)
+    rows = Rows(operations, projection, projection.table(version))
+    cursors = VersionCursors(operations, target.number(version), consumer, projection.topic)
+    return TopicFold(rows, cursors, projection, consumer)
+
+
 def _judge(fold: TopicFold, *, accept_parked: bool) -> None:
     if fold.parked and not accept_parked:
         raise Unappliable(len(fold.parked), fold.parked[0][PARKED_ERROR])
@@ -241,7 +255,7 @@ async def _fold(
             await advance(reader, fold, ends, reports)
             if behind < NEAR_RECORDS:
                 break
-        await fold.rows.flush()
+        await fold.flush()
         await operations.connection.execute("SET synchronous_commit = on")
     finally:
         gc.enable()
@@ -305,13 +319,12 @@ async def compared(operations: Operations, projection: Projection, before: str, 
 
 async def _hand_over(target: Target, operations: Operations, fold: TopicFold, version: int, at: Positions) -> None:
     """From here on the processes of the service go on from this position, with the cursors of all streams behind it."""
-    consumer, topic = target.consumer(version), target.projection.topic
+    number = target.number(version)
     async with operations.connection.transaction():
-        await fold.cursors.hand_over(consumer, topic)
         if fold.parked:
-            await operations.copy("parked_event", PARKED_COLUMNS, fold.parked)
-        rows = [(consumer, topic, target.epoch, number, end, end, end) for (_, number), end in sorted(at.items())]
-        await operations.copy("consumer_offset", OFFSET_COLUMNS, rows)
+            await operations.save_parked(number, [_parked(row) for row in fold.parked])
+        ends = {partition: end for (_, partition), end in sorted(at.items())}
+        await operations.save_positions(number, target.projection.topic, target.epoch, ends)
         await operations.mark(target.projection.name, version, "catching_up", {"records": fold.records})
 
 
@@ -319,7 +332,17 @@ PARKED_COLUMNS = (
     "consumer", "topic", "partition", "offset", "stream_id", "version", "event_type", "error", "fingerprint", "key",
     "headers", "value",
 )  # fmt: skip
-OFFSET_COLUMNS = ("consumer", "topic", "epoch", "partition", "next_offset", "checkpoint", "taken")
+
+
+def _parked(row: Row) -> dict[str, Any]:
+    """As JSON has it."""
+    return {name: _json(value) for name, value in zip(PARKED_COLUMNS, row, strict=True)}
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    return str(value) if isinstance(value, UUID) else value
 
 
 async def _show(target: Target, operations: Operations, reader: TopicReader, version: int, reports: Reports) -> bool:

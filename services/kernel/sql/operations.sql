@@ -132,32 +132,59 @@ BEGIN
     RETURN true;
 END $$;
 
+-- What is beside the rows of a version: cursors, positions, records that could not be applied. A service would take a cursor
+-- that it finds for its own and pass over what it says was taken: so these are of a version that is being built, or nobody's.
+CREATE FUNCTION projection_consumer(service text, projection text, number integer) RETURNS text
+    LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    PERFORM 1 FROM projection_registry WHERE name = projection AND version = number AND status = 'building';
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'version % of % is not being built', number, projection USING ERRCODE = 'CR006';
+    END IF;
+    RETURN service || '.' || projection || '.v' || number;
+END $$;
+
+CREATE FUNCTION projection_cursors(
+    service text, projection text, number integer, of_topic text, streams uuid[], versions integer[], hashes bytea[],
+    are_parked boolean[]
+) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE built text := projection_consumer(service, projection, number);
+BEGIN
+    INSERT INTO stream_cursor (stream_id, consumer, source, last_version, last_hash, parked)
+        SELECT r.stream_id, built, of_topic, r.last_version, r.last_hash, r.parked
+        FROM unnest(streams, versions, hashes, are_parked) AS r(stream_id, last_version, last_hash, parked)
+        ON CONFLICT (stream_id, consumer, source) DO UPDATE
+            SET last_version = excluded.last_version, last_hash = excluded.last_hash, parked = excluded.parked;
+END $$;
+
+CREATE FUNCTION projection_positions(
+    service text, projection text, number integer, of_topic text, of_epoch integer, partitions integer[], ends bigint[]
+) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE built text := projection_consumer(service, projection, number);
+BEGIN
+    INSERT INTO consumer_offset (consumer, topic, epoch, partition, next_offset, checkpoint, taken)
+        SELECT built, of_topic, of_epoch, r.at, r.behind, r.behind, r.behind FROM unnest(partitions, ends) AS r(at, behind);
+END $$;
+
+CREATE FUNCTION projection_parked(service text, projection text, number integer, records jsonb) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE built text := projection_consumer(service, projection, number);
+BEGIN
+    INSERT INTO parked_event (consumer, topic, partition, "offset", stream_id, version, event_type, error, fingerprint, key,
+                              headers, value)
+        SELECT built, r.topic, r.partition, r."offset", r.stream_id, r.version, r.event_type, r.error, r.fingerprint,
+               decode(r.key, 'base64'), decode(r.headers, 'base64'), decode(r.value, 'base64')
+        FROM jsonb_to_recordset(records) AS r(
+            topic text, partition integer, "offset" bigint, stream_id uuid, version integer, event_type text, error text,
+            fingerprint text, key text, headers text, value text);
+END $$;
+
 REVOKE EXECUTE ON FUNCTION projection_table, projection_live, projection_clear, projection_begin, projection_mark,
-    projection_swap FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION projection_table, projection_begin, projection_mark, projection_swap TO corridor_operations;
+    projection_swap, projection_consumer, projection_cursors, projection_positions, projection_parked FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION projection_table, projection_begin, projection_mark, projection_swap, projection_cursors,
+    projection_positions, projection_parked TO corridor_operations;
 GRANT SELECT ON event, stream_state, outbox, outbox_stuck, consumer_offset, stream_cursor, parked_event, projection_registry
     TO corridor_operations;
--- Of the version that it builds, and of nobody else: a service would take a cursor that it finds for its own, and pass over
--- what it says was taken.
-GRANT INSERT ON consumer_offset, stream_cursor, parked_event TO corridor_operations;
-CREATE FUNCTION only_what_is_built() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-BEGIN
-    IF NOT EXISTS (
-        SELECT FROM projection_registry
-        WHERE status = 'building' AND new.consumer = split_part(new.consumer, '.', 1) || '.' || name || '.v' || version
-    ) THEN
-        RAISE EXCEPTION 'consumer % is no read table that is being built', new.consumer USING ERRCODE = 'CR006';
-    END IF;
-    RETURN new;
-END $$;
-DO $$
-DECLARE guarded text;
-BEGIN
-    FOREACH guarded IN ARRAY ARRAY['consumer_offset', 'stream_cursor', 'parked_event'] LOOP
-        EXECUTE format('CREATE TRIGGER only_what_is_built BEFORE INSERT ON %I FOR EACH ROW
-            WHEN (current_user = ''corridor_operations'') EXECUTE FUNCTION only_what_is_built()', guarded);
-    END LOOP;
-END $$;
 
 -- The read tables that there are, and those to come.
 DO $$

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer
 
 from contracts import topics
 from services.kernel import rebuild as rebuilding
-from services.kernel.fold import TopicFold
+from services.kernel.fold import Rows, TopicFold
 from services.kernel.operations import Busy, NoProjection, operating
 from services.kernel.projection_check import STORE, TOPIC, verify
 from services.kernel.rebuild import NobodyFollows, Progress, Unappliable, rebuild, show
@@ -129,6 +129,7 @@ async def test_a_fold_that_forgets_makes_the_same_rows_and_cursors(
     monkeypatch.setattr("services.kernel.topic_reader.POLL_RECORDS", 11)
     monkeypatch.setattr("services.kernel.fold.WRITE_ROWS", 5)
     monkeypatch.setattr(rebuilding, "TopicFold", partial(TopicFold, kept_max=kept_max))
+    monkeypatch.setattr(rebuilding, "Rows", partial(Rows, kept_max=kept_max))
     await rebuild(place.target(LIFE), quiet)
     assert len(await place.fetch("SELECT FROM quote_terms WHERE terms LIKE 'accepted%'")) == 50
     cursors = await place.fetch(CURSORS, "transfer.quote_terms.v2")
@@ -365,12 +366,13 @@ FORBIDDEN = [
     "SELECT projection_begin('transfer', 'stream_state')",
     "SELECT projection_swap('transfer', 'quote_terms', 7)",
     # what a service would believe: that it has taken an event, or stands behind it
-    "INSERT INTO stream_cursor (stream_id, consumer, source, last_version, last_hash) "
-    "VALUES (gen_random_uuid(), 'transfer', 'corridor.deposit.events.v1', 9, '')",
-    "INSERT INTO stream_cursor (stream_id, consumer, source, last_version, last_hash) "
-    "VALUES (gen_random_uuid(), 'transfer.quote_terms.v1', 'corridor.quote.events.v1', 9, '')",
-    "INSERT INTO consumer_offset (consumer, topic, epoch, partition, next_offset) "
-    "VALUES ('transfer', 'corridor.deposit.events.v1', 2, 0, 9)",
+    "INSERT INTO stream_cursor SELECT gen_random_uuid(), 'transfer', 'corridor.deposit.events.v1', 9, '', false",
+    "INSERT INTO consumer_offset (consumer, topic, epoch, partition, next_offset) SELECT 'transfer', 'x', 2, 0, 9",
+    "INSERT INTO parked_event OVERRIDING SYSTEM VALUE SELECT * FROM parked_event",
+    "SELECT projection_cursors('transfer', 'quote_terms', 1, 'x', ARRAY[gen_random_uuid()], '{9}', '{x}', '{f}')",
+    "SELECT projection_positions('transfer', 'quote_terms', 1, 'x', 2, '{0}', '{9}')",
+    "SELECT projection_parked('transfer', 'quote_terms', 1, '[]')",
+    "SELECT projection_consumer('transfer', 'quote_terms', 1)",
 ]
 
 
