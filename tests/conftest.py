@@ -26,7 +26,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of Apache Kafka alone are skipped on the embedded broker; on Apache few workers run a broker."""
+    """Tests of Apache Kafka alone are skipped on the embedded broker."""
     if stack.in_containers():
         _leave_out_without_containers(items)
         return
@@ -34,8 +34,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not apache and item.get_closest_marker("apache"):
             item.add_marker(pytest.mark.skip(reason="needs BROKER=apache"))
-        if apache and "broker" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group(stack.broker_group(str(item.path))))
 
 
 def _leave_out_without_containers(items: list[pytest.Item]) -> None:

@@ -21,7 +21,7 @@ from scripts.system.home import ROOT, Home, read_json
 from scripts.system.system import System
 from services.review.domain.reasons import Reason
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("up")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 GUIDES = ROOT / "docs" / "guides"
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)

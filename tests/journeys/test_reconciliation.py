@@ -27,7 +27,7 @@ from scripts.system.home import Home
 from scripts.system.system import System
 from tests.support.fakes import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("up")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 PATIENCE = {
     "RECON_INTERVAL_SECONDS": "0", "RECON_GRACE_SECONDS": "3", "RECON_QUIET_SECONDS": "5",
     "RECON_PROVIDER_GRACE_SECONDS": "10",

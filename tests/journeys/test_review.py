@@ -25,7 +25,7 @@ from scripts.system.home import Home
 from scripts.system.system import System
 from tests.support.fakes import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.xdist_group("up")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 OVERRIDES = {
     "*": {"CORRIDOR_EFFECT_LEASE_SECONDS": "10"},
     "deposit_watcher": {"UNKNOWN_ROUTE_GRACE_SECONDS": "1"},

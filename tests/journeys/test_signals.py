@@ -26,7 +26,7 @@ from services.sandbox.signing import HEADER, sign
 from tests.support.canaries import CANARIES, EVERYTHING, plant, plant_on_kafka, secrets_of
 from tests.support.signals import Seen, ask, betrayed, between, collector, series_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.xdist_group("signals")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 SECONDS = 90
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -23,7 +23,7 @@ from scripts.system import leftovers
 from scripts.system.home import ROOT, Home
 from scripts.system.system import NotReady, System
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.xdist_group("up")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 KEYS = {
     "base_url", "kafka_bootstrap", "oncall_database_url", "operations_database_url", "sandbox_url", "tokens",

@@ -27,7 +27,6 @@ from tests.support import containers
 
 RUN_VARIABLE = "CORRIDOR_TEST_RUN"  # the directory of the run; xdist workers inherit it
 TEMPLATE = "corridor_template"
-APACHE_WORKERS = 2  # brokers of 150 MiB and half a core each at once
 
 
 def open_run() -> Path:
@@ -96,11 +95,6 @@ def on_database(dsn: str, name: str) -> str:
 def delete_topics(bootstrap: str) -> None:
     """Give the next module a broker as it was on its first day."""
     _finish(_delete_topics(bootstrap))
-
-
-def broker_group(module: str) -> str:
-    """Which of the few workers with an Apache broker runs a test module."""
-    return f"apache-{sum(module.encode()) % APACHE_WORKERS}"
 
 
 def _run() -> Path:

@@ -17,7 +17,7 @@ from scripts.system.system import System
 from tests.integration.openapi.fuzz import ask, operations
 from tests.integration.openapi.live import Live
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("up")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 ROLES = ("nobody", "customer", "operator", "admin", "partner")
 EXAMPLES = {True: 8, False: 4}  # of each operation, as documented and not, for a role that may ask

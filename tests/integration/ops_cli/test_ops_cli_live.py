@@ -24,7 +24,7 @@ from scripts.system.system import System
 from tests.support import stack
 
 pytestmark = [
-    pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("ops-cli"),
+    pytest.mark.slow, pytest.mark.timeout(300),
     pytest.mark.skipif(stack.in_containers(), reason="a whole system has its own servers"),
 ]  # fmt: skip
 LAUNCHER = f"""#!/bin/sh
