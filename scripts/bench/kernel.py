@@ -19,6 +19,7 @@ from scripts.bench import baseline, scratch
 from scripts.bench.numbers import Figures
 from scripts.bench.plan import AlonePlan
 from scripts.system.home import ROOT
+from services.kernel import heap
 from services.kernel.bus import KafkaPublisher
 from services.kernel.decider import Ask, Meta, Unit
 from services.kernel.engine import Engine, Units
@@ -122,6 +123,7 @@ async def _rebuild(dsn: str, plan: AlonePlan) -> Figures:
         dsn=dsn, bootstrap=plan.bootstrap, service="transfer", schema="transfer", writer_schema="quote",
         projection=replace(quote_terms.PROJECTION, topic=FILLED),
     )  # fmt: skip
+    heap.keep()  # as ops-cli does
     async with asyncio.timeout(REBUILD_SECONDS_MAX):
         await rebuild(target, lambda progress: None)
         cpu = time.process_time()

@@ -26,7 +26,7 @@ from services.kernel.decider import Decider
 from services.kernel.envelope import StoredEvent, envelope_of, headers_of
 from services.kernel.operations import Operations, operating
 from services.kernel.partition import partition_of
-from services.kernel.rebuild import Clock, Reports
+from services.kernel.progress import Clock, Reports
 from services.kernel.topic_reader import TopicReader, reading
 
 CHUNK = 2_000

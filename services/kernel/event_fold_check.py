@@ -17,7 +17,7 @@ from services.kernel.decider import Decider
 from services.kernel.envelope import Envelope, envelope_of
 from services.kernel.event_check import CHUNK, HEADS, Findings, Source
 from services.kernel.operations import Operations, operating
-from services.kernel.rebuild import Clock, Reports
+from services.kernel.progress import Clock, Reports
 from services.kernel.topic_reader import TopicReader, reading
 
 STREAMS_MAX = 100_000  # in memory; with more the topic is read several times, each time for a part of the streams

@@ -7,6 +7,7 @@ bounded: when it is full it is written and forgotten, and from then on looked up
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import fields
 from operator import attrgetter
@@ -270,8 +271,9 @@ class TopicFold:
         if not self.cursors.is_all:
             await self.rows.written()
             await self.cursors.load(each[1].stream_id for each in read if each[1] is not None)
-        for each in read:
-            self.results[self._apply(*each)] += 1
+        counts = Counter([self._apply(*each) for each in read])
+        for result, count in counts.items():
+            self.results[result] += count
         await self.rows.step()
         if self.cursors.is_due:
             await self.rows.beside(self.cursors.save())

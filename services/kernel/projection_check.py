@@ -8,19 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.kernel.codec import EventCodec
+from services.kernel.comparison import SHOWN, Difference, compared, copy_shown
 from services.kernel.fold import Rows, SessionCursors, TopicFold
 from services.kernel.operations import Operations, operating
-from services.kernel.rebuild import (
-    SHOWN,
-    Clock,
-    Difference,
-    Reports,
-    Target,
-    advance,
-    compared,
-    copy_shown,
-    from_the_first,
-)
+from services.kernel.progress import Clock, Reports
+from services.kernel.rebuild import Target, advance, from_the_first
 from services.kernel.topic_reader import reading
 
 TOPIC, STORE = "topic", "store"
@@ -61,18 +53,20 @@ async def verify(target: Target, sources: Sequence[str], reports: Reports) -> Ve
     ):
         from_the_first(reader)
         version = await operations.live(projection.name)
-        stands = await copy_shown(target, operations, version)
+        table, consumer = projection.table(version), target.consumer(version)
+        shown = await copy_shown(operations, projection, table, consumer, target.epoch)
         await _make(operations, target, TOPIC)
         rows_of_topic = Rows(operations, projection, FOLDED[TOPIC])
         fold = TopicFold(rows_of_topic, SessionCursors(operations), projection, target.consumer(version))
-        await advance(reader, fold, stands, reports)
+        await shown.tell()
+        await advance(reader, fold, shown.stands, reports)
         await fold.flush()
         differences = {}
         if TOPIC in sources:
-            differences[TOPIC] = await compared(operations, projection, SHOWN, FOLDED[TOPIC])
+            differences[TOPIC] = await compared(operations, projection, shown, FOLDED[TOPIC])
         if STORE in sources:
             await _fold_store(target, operations, reports)
-            differences[STORE] = await compared(operations, projection, SHOWN, FOLDED[STORE])
+            differences[STORE] = await compared(operations, projection, shown, FOLDED[STORE])
         rows = await operations.connection.fetchval(f"SELECT count(*) FROM {SHOWN}")  # noqa: S608 - our own name
     return Verified(
         projection=projection.name, version=version, records=fold.records, rows=rows, results=fold.results,

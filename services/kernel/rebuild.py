@@ -11,31 +11,24 @@ import asyncio
 import gc
 import time
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from services.kernel.comparison import Difference, compared, copy_shown
 from services.kernel.fold import Rows, TopicFold, VersionCursors
 from services.kernel.operations import NoProjection, Operations, Version, operating
-from services.kernel.projector import Projection, digest_of
-from services.kernel.store import Partition, Row
+from services.kernel.progress import Clock, Progress, Reports
+from services.kernel.projector import Projection
+from services.kernel.store import Row
 from services.kernel.topic_reader import Positions, TopicReader, reading
 
 NEAR_RECORDS = 2_000  # behind the end: what comes meanwhile is less than a poll or two of the processes that take over
 ROUNDS_MAX = 20  # towards an end that moves
 CATCH_UP_SECONDS = 120.0
 LOOK_SECONDS = 0.1
-REPORT_SECONDS = 0.25
-SHOWN = "shown_before"
-EXAMPLES = 5
-COMPARED = """
-    SELECT count(*) FILTER (WHERE b.{key} IS NULL), count(*) FILTER (WHERE a.{key} IS NULL),
-           count(*) FILTER (WHERE a.{key} = b.{key}),
-           (array_agg(coalesce(a.{key}, b.{key}) ORDER BY coalesce(a.{key}, b.{key})))[1:{examples}]
-    FROM {before} a FULL JOIN {after} b ON a.{key} = b.{key}
-    WHERE ({a_columns}) IS DISTINCT FROM ({b_columns})"""
 
 
 class TopicShortened(Exception):
@@ -77,40 +70,6 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far it is. `total` is what is known of it now."""
-
-    phase: str
-    done: int
-    total: int
-    per_second: float = 0.0
-
-    @property
-    def remaining_seconds(self) -> float | None:
-        """At the present rate; None when nobody can say."""
-        return (self.total - self.done) / self.per_second if self.per_second > 0 else None
-
-
-Reports = Callable[[Progress], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """Two tables at the same position: rows that only one has, rows that differ, and some of their keys."""
-
-    missing: int  # only in the first
-    added: int  # only in the second
-    changed: int
-    examples: tuple[str, ...]
-    digests: tuple[str, str]
-
-    @property
-    def is_none(self) -> bool:
-        """They are the same."""
-        return not (self.missing or self.added or self.changed)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuilt:
     """What was done. `difference` is that of the old version to the new one, at one position."""
 
@@ -123,25 +82,6 @@ class Rebuilt:
     fold_seconds: float  # of them, until it was handed over
     followed: bool
     difference: Difference | None = None
-
-
-class Clock:
-    """Tells how fast it goes, not more often than somebody can read."""
-
-    def __init__(self, reports: Reports, phase: str, total: int) -> None:
-        self._reports = reports
-        self._phase = phase
-        self._total = total
-        self._began = time.monotonic()
-        self._said = 0.0
-
-    def tell(self, done: int, *, last: bool = False) -> None:
-        """Report, when it is time."""
-        now = time.monotonic()
-        if last or now - self._said >= REPORT_SECONDS:
-            self._said = now
-            rate = done / max(now - self._began, 1e-6)
-            self._reports(Progress(phase=self._phase, done=done, total=max(done, self._total), per_second=rate))
 
 
 async def rebuild(target: Target, reports: Reports, *, accept_parked: bool = False) -> Rebuilt:
@@ -246,9 +186,14 @@ async def _fold(
     gc.disable()  # events and rows have no cycles, and what is kept is looked at again and again
     try:
         await operations.connection.execute("SET synchronous_commit = off")  # the hand-over is the first that counts
-        stands = await operations.positions(target.consumer(live), target.epoch)
-        await advance(reader, fold, stands, reports)
-        difference = await _compared(target, operations, reader, fold, live, reports)
+        table, consumer = target.projection.table(live), target.consumer(live)
+        shown = await copy_shown(operations, target.projection, table, consumer, target.epoch)
+        await fold.rows.beside(shown.tell())
+        await advance(reader, fold, shown.stands, reports)
+        await fold.rows.flush()
+        reports(Progress(phase="compare", done=0, total=1))
+        difference = await compared(operations, target.projection, shown, fold.rows.table)
+        reports(Progress(phase="compare", done=1, total=1))
         for _ in range(ROUNDS_MAX):
             ends = await reader.ends()
             behind = sum(ends[at] - offset for at, offset in reader.at.items())
@@ -271,50 +216,6 @@ async def advance(reader: TopicReader, fold: TopicFold, ends: Positions, reports
         await fold.take(records)
         clock.tell(fold.records)
     clock.tell(fold.records, last=True)
-
-
-async def _compared(
-    target: Target, operations: Operations, reader: TopicReader, fold: TopicFold, live: int, reports: Reports
-) -> Difference:
-    """The old version and the new one, both at the position where the old one stands now."""
-    reports(Progress(phase="compare", done=0, total=1))
-    await fold.rows.flush()
-    stands = await copy_shown(target, operations, live)
-    await advance(reader, fold, stands, reports)
-    await fold.rows.flush()
-    found = await compared(operations, target.projection, SHOWN, fold.rows.table)
-    reports(Progress(phase="compare", done=1, total=1))
-    return found
-
-
-async def copy_shown(target: Target, operations: Operations, live: int) -> dict[Partition, int]:
-    """Copy the live version's rows into SHOWN, of this session; the position at which they were so."""
-    columns = ", ".join(name for name, _ in target.projection.columns())
-    table = target.projection.table(live)
-    async with operations.connection.transaction(isolation="repeatable_read"):
-        stands = await operations.positions(target.consumer(live), target.epoch)
-        await operations.connection.execute(f"CREATE TEMP TABLE {SHOWN} AS SELECT {columns} FROM {table}")  # noqa: S608 - ours
-    return stands
-
-
-async def compared(operations: Operations, projection: Projection, before: str, after: str) -> Difference:
-    """Two tables of a projection, row by row; with their digests, for a person."""
-    key, names = projection.key_column, [name for name, _ in projection.columns()]
-    columns = {f"{side}_columns": ", ".join(f"{side}.{name}" for name in names) for side in "ab"}
-    row = await operations.connection.fetchrow(
-        COMPARED.format(key=key, before=before, after=after, examples=EXAMPLES, **columns)
-    )
-    assert row is not None
-    missing, added, changed, examples = row
-    digest = str(await operations.connection.fetchval(digest_of(projection, after)))
-    if missing or added or changed:
-        other = str(await operations.connection.fetchval(digest_of(projection, before)))
-    else:
-        other = digest
-    return Difference(
-        missing=missing, added=added, changed=changed, examples=tuple(str(each) for each in examples or ()),
-        digests=(other, digest),
-    )  # fmt: skip
 
 
 async def _hand_over(target: Target, operations: Operations, fold: TopicFold, version: int, at: Positions) -> None:

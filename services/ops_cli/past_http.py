@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import uvloop
 from aiokafka.errors import KafkaError
 
+from services.kernel import heap
 from services.kernel.fold import TooManyParked
 from services.kernel.operations import Busy, NoProjection
 from services.kernel.rebuild import NobodyFollows, TopicShortened, Unappliable
@@ -36,6 +37,7 @@ CODES: Mapping[type[Exception], tuple[Exit, str]] = {
 
 def done(work: Coroutine[Any, Any, T]) -> T:
     """What comes of it. Raises OpsError."""
+    heap.keep()
     try:
         return uvloop.run(work)
     except tuple(CODES) as error:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from services.kernel.rebuild import Progress as Done
+from services.kernel.progress import Progress as Done
 from services.ops_cli.output import Output
 
 LINE_SECONDS = 1.0

@@ -90,8 +90,8 @@ BEGIN
         RAISE EXCEPTION 'version % of % cannot become %', number, projection, became USING ERRCODE = 'CR006';
     END IF;
     IF became = 'catching_up' THEN  -- nobody writes to it any more but services
+        EXECUTE format('ANALYZE %I', projection_table(projection, number));  -- first: autovacuum may be at it
         EXECUTE format('REVOKE INSERT, UPDATE, DELETE ON %I FROM corridor_operations', projection_table(projection, number));
-        EXECUTE format('ANALYZE %I', projection_table(projection, number));
     END IF;
     UPDATE projection_registry SET status = became, target = progress, changed_at = now()
         WHERE name = projection AND version = number AND status <> 'live';

@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 from rich.text import Text
 
+from services.kernel.comparison import Difference
 from services.kernel.operations import operating
 from services.kernel.projection_check import STORE, TOPIC, Verified, verify
-from services.kernel.rebuild import Difference, Rebuilt, rebuild, show
+from services.kernel.rebuild import Rebuilt, rebuild, show
 from services.kernel.topic_reader import ends_of
 from services.ops_cli import catalog
 from services.ops_cli.context import Ctx

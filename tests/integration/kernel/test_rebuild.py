@@ -16,8 +16,9 @@ from contracts import topics
 from services.kernel import rebuild as rebuilding
 from services.kernel.fold import Rows, TopicFold
 from services.kernel.operations import Busy, NoProjection, operating
+from services.kernel.progress import Progress
 from services.kernel.projection_check import STORE, TOPIC, verify
-from services.kernel.rebuild import NobodyFollows, Progress, Unappliable, rebuild, show
+from services.kernel.rebuild import NobodyFollows, Unappliable, rebuild, show
 from services.kernel.topic_reader import reading
 from tests.integration.kernel.backends import make_topic
 from tests.support.fakes import until
