@@ -11,6 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NoReturn
 
 import uvicorn
@@ -30,6 +31,7 @@ BACKLOG = 2_048
 CONNECTIONS_MAX = 2_000  # of a port; HTTP_CONCURRENCY, always less, is for requests, so that a probe finds room
 CLOSE_SECONDS = 5
 GC_THRESHOLDS = (50_000, 20, 100)  # a batch of 500 makes 30,000 objects and no cycles: the default walks them 40 times
+AUTOGROUP = Path("/proc/self/autogroup")
 _LOG = telemetry.logger("process")
 
 Task = Callable[[], Coroutine[Any, Any, None]]  # runs for as long as the process does
@@ -60,7 +62,7 @@ def run(settings: Kernel, build: Build, internal: Address | None = None) -> NoRe
     heap.bound()
     telemetry.start(settings)
     if settings.niceness:
-        os.nice(settings.niceness)
+        give_way(settings.niceness)
     addresses = [(settings.host, settings.port), *([internal] if internal else [])]
     listening = [bind(*address) for address in addresses]  # before anything slow: callers queue, nobody is refused
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
@@ -70,6 +72,15 @@ def run(settings: Kernel, build: Build, internal: Address | None = None) -> NoRe
         _crash("start_failed", error)
     sys.stdout.flush()
     os._exit(0)  # neither a task that will not end nor a thread of a library may keep the process
+
+
+def give_way(niceness: int) -> None:
+    """Take the processor after others. Linux weighs whole sessions against each other first, and a nice value counts
+    only inside its own: who leads a session says it of the session too."""
+    os.nice(niceness)
+    if os.getsid(0) == os.getpid():
+        with suppress(OSError):
+            AUTOGROUP.write_text(str(niceness), encoding="ascii")
 
 
 def bind(host: str, port: int) -> socket.socket:

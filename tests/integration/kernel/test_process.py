@@ -168,6 +168,9 @@ def test_what_may_wait_gives_way() -> None:
     with service("lives", CORRIDOR_NICENESS="10") as process:
         until(process, "listening")
         assert psutil.Process(process.pid).nice() == min(19, psutil.Process().nice() + 10)
+        autogroup = Path(f"/proc/{process.pid}/autogroup")
+        if os.getsid(process.pid) == process.pid and autogroup.exists():
+            assert autogroup.read_text().split()[-1] == "10"
 
 
 def test_an_orphan_ends() -> None:
