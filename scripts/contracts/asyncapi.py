@@ -171,7 +171,9 @@ def _deposit_message() -> Node:
     signature = {
         "type": "string",
         "pattern": SIGNATURE,
-        "description": 't=<unix seconds>,kid=<key id>,v1=<hex HMAC-SHA256(secret, "<t>." + value)>; its age is not judged',
+        "description": (
+            't=<unix seconds>,kid=<key id>,v1=<hex HMAC-SHA256(secret, "<t>." + value)>; its age is not judged'
+        ),
     }
     return {
         "name": PARTNER_DEPOSITS.name,
