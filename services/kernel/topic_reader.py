@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from services.kernel.store import Partition, Unavailable
@@ -123,21 +124,32 @@ async def reading(bootstrap: str, topic: str) -> AsyncIterator[TopicReader]:
         check_crcs=True,
     )
     try:
+        partitions = await _partitions(bootstrap, topic)
         await client.start()
     except (KafkaError, OSError) as error:
         await client.stop()
         raise Unavailable(f"{type(error).__name__}: {error}") from error
     try:
-        yield await _reader(client, topic)
+        yield await _reader(client, topic, partitions)
     finally:
         await client.stop()
 
 
-async def _reader(client: AIOKafkaConsumer, topic: str) -> TopicReader:
-    if topic not in await client.topics():  # one that is asked for by name may be made by being asked for
-        raise TopicMissing(topic)
-    numbers = client.partitions_for_topic(topic) or set()
-    partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
+async def _partitions(bootstrap: str, topic: str) -> list[TopicPartition]:
+    """As the broker has them: a consumer knows those of its own topics alone, and has none yet. Raises TopicMissing."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_MS)
+    try:
+        await admin.start()
+        if topic not in await admin.list_topics():  # one that is asked for by name may be made by being asked for
+            raise TopicMissing(topic)
+        (found,) = await admin.describe_topics([topic])
+    finally:
+        await admin.close()
+    assert found["partitions"], f"{topic} has no partitions"
+    return [TopicPartition(topic, number) for number in sorted(each["partition"] for each in found["partitions"])]
+
+
+async def _reader(client: AIOKafkaConsumer, topic: str, partitions: list[TopicPartition]) -> TopicReader:
     client.assign(partitions)
     client.pause(*partitions)
     reader = TopicReader(client, topic, partitions)
