@@ -19,6 +19,7 @@ from contracts.deposit.v1 import DepositObserved
 from contracts.ledger.v1 import Posting
 from contracts.payout.v1 import PayoutConfirmed
 from contracts.transfer.v1 import FundingConfirmed, PayoutInitiated
+from scripts import generated
 from services.kernel.decider import Cause
 from services.kernel.money import Money, Rate, RateText, iso4217
 from services.kernel.sealed import Sealed
@@ -212,19 +213,5 @@ def shown(account: str) -> str:
     return account.replace(str(ANY), "<id>")
 
 
-def main(arguments: list[str]) -> int:
-    """The exit code. Raises SystemExit with the usage for anything else."""
-    match arguments:
-        case ["write"]:
-            PAGE.write_text(page(), encoding="utf-8")
-        case ["check"]:
-            if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != page():
-                print(f"{PAGE.name} is not what the code posts: python -m scripts.money_flows write", file=sys.stderr)
-                return 1
-        case _:
-            raise SystemExit(__doc__)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(generated.run(sys.argv[1:], PAGE, page, __doc__ or ""))

@@ -13,6 +13,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from scripts import generated
+
 PAGE = Path(__file__).parents[1] / "docs" / "states.md"
 Step = tuple[str, Any, str, str]  # state, event class, next state, deadline of the next state and where it falls
 
@@ -104,19 +106,5 @@ def _picture(steps: tuple[Step, ...]) -> Iterator[str]:
     yield "```"
 
 
-def main(arguments: list[str]) -> int:
-    """The exit code. Raises SystemExit with the usage for anything else."""
-    match arguments:
-        case ["write"]:
-            PAGE.write_text(page())
-        case ["check"]:
-            if not PAGE.exists() or PAGE.read_text() != page():
-                print(f"{PAGE.name} is not what the tables say: python -m scripts.states write", file=sys.stderr)
-                return 1
-        case _:
-            raise SystemExit(__doc__)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(generated.run(sys.argv[1:], PAGE, page, __doc__ or ""))

@@ -20,6 +20,15 @@ NOT_INHERITED = (
     "INTERNAL_HOST",
 )  # the administrator's own, or another process's
 
+BEHIND = {
+    "QUOTE_URL": "quote",
+    "TRANSFER_URL": "transfer",
+    "DEPOSIT_URL": "deposit_watcher",
+    "PAYOUT_URL": "payout_orchestrator",
+    "LEDGER_URL": "ledger",
+    "RECON_URL": "reconciliation",
+}  # what the door and the review queue ask: variable -> service
+
 Environment = Mapping[str, str]
 
 
@@ -84,17 +93,8 @@ def common(service: str, installation: Installation, servers: Servers) -> dict[s
 
 
 def _core_api(installation: Installation) -> dict[str, str]:
-    names = {
-        "QUOTE_URL": "quote",
-        "TRANSFER_URL": "transfer",
-        "DEPOSIT_URL": "deposit_watcher",
-        "PAYOUT_URL": "payout_orchestrator",
-        "LEDGER_URL": "ledger",
-        "RECON_URL": "reconciliation",
-        "REVIEW_URL": "review",
-    }
-    behind = {variable: installation.url(service) for variable, service in names.items()}
-    return behind | {"INTERNAL_PORT": str(installation.ports[INTERNAL])}
+    behind = {variable: installation.url(service) for variable, service in BEHIND.items()}
+    return behind | {"REVIEW_URL": installation.url("review"), "INTERNAL_PORT": str(installation.ports[INTERNAL])}
 
 
 def _quote(installation: Installation) -> dict[str, str]:
@@ -127,16 +127,8 @@ def _reconciliation(installation: Installation) -> dict[str, str]:
 
 
 def _review(installation: Installation) -> dict[str, str]:
-    names = {
-        "CORE_URL": INTERNAL,
-        "QUOTE_URL": "quote",
-        "TRANSFER_URL": "transfer",
-        "DEPOSIT_URL": "deposit_watcher",
-        "PAYOUT_URL": "payout_orchestrator",
-        "LEDGER_URL": "ledger",
-        "RECON_URL": "reconciliation",
-    }
-    return {variable: installation.url(service) for variable, service in names.items()}
+    behind = {variable: installation.url(service) for variable, service in BEHIND.items()}
+    return behind | {"CORE_URL": installation.url(INTERNAL)}
 
 
 OWN = {

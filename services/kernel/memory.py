@@ -1,4 +1,5 @@
-"""The store in memory: the same rules as PostgreSQL, no randomness, and a hook at every step. The bus: memory_bus.py.
+"""The store in memory: the same rules as PostgreSQL, no randomness, and a hook at every step. What a relay sees
+of it: memory_outbox.py. The bus: memory_bus.py.
 
 Locks serialise transactions as rows do in PostgreSQL: a read locks the streams and effects that exist, a write locks
 out other writers until its commit, and whoever comes second finds a conflict. A seeded scheduler hands in `step`: there
@@ -103,7 +104,7 @@ class MemoryStore:
         self.clock = clock
         self.step = step
         self.tables = Tables()
-        self.leader: MemoryOutbox | None = None
+        self.leader: object | None = None  # the relay's connection that holds the lock
         self.read_accounts = read_accounts
         self.locks: dict[object, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.writing = asyncio.Lock()
@@ -186,10 +187,6 @@ class MemoryStore:
         tries = old.suspect_tries + 1 if old.suspect_offset == offset else 1
         self.tables.positions[consumer, epoch, at] = replace(old, suspect_offset=offset, suspect_tries=tries)
         return tries
-
-    def outbox(self) -> MemoryOutbox:
-        """A relay's connection."""
-        return MemoryOutbox(self)
 
 
 class MemoryTransaction:
@@ -412,54 +409,3 @@ def _apply_effect(tables: Tables, row: Row) -> None:
     effect_id, stream_id, kind, name, due_at, category, tenant, correlation_id, traceparent = row
     due = Due(effect_id, name, stream_id, 0, 0, tenant, correlation_id, traceparent, due_at, category)
     tables.effects[effect_id] = Effect(due, kind)
-
-
-class MemoryOutbox:
-    """A relay's connection; see relay.Outbox. `close` is what a lost connection does to its lock."""
-
-    def __init__(self, store: MemoryStore) -> None:
-        self._store = store
-        self._acknowledged: list[int] = []
-
-    async def lead(self) -> bool:
-        """Whether this connection holds the lock now."""
-        await self._store.reached("lead")
-        if self._store.leader is None:
-            self._store.leader = self
-        return self._store.leader is self
-
-    async def take(self, limit: int) -> list[StoredEvent]:
-        """The first `limit` events by global sequence whose streams are not stuck."""
-        await self._delete()
-        await self._ours("take")
-        outbox, events = self._store.tables.outbox, self._store.tables.events
-        stuck = {events[sequence - 1].stream_id for sequence, why in outbox.items() if why}
-        waiting = (events[sequence - 1] for sequence in sorted(outbox))
-        return [each for each in waiting if each.stream_id not in stuck][:limit]
-
-    def acknowledged(self, sequences: Sequence[int]) -> None:
-        """The next take deletes them."""
-        self._acknowledged.extend(sequences)
-
-    async def _delete(self) -> None:
-        if self._acknowledged:
-            await self._ours("delete")
-        for sequence in self._acknowledged:
-            self._store.tables.outbox.pop(sequence, None)
-        self._acknowledged.clear()
-
-    async def stuck(self, sequences: Sequence[int]) -> None:
-        """Their streams are left out from now on."""
-        await self._ours("stuck")
-        for sequence in sequences:
-            self._store.tables.outbox[sequence] = "can never be sent"
-
-    async def _ours(self, point: str) -> None:
-        await self._store.reached(point)
-        if self._store.leader is not self:
-            raise Unavailable("the relay's connection is gone")
-
-    def close(self) -> None:
-        """The connection is lost; another may lead."""
-        if self._store.leader is self:
-            self._store.leader = None

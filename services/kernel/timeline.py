@@ -18,8 +18,8 @@ _SEALED = frozenset({"subject", "key_version", "box"})  # the members of sealed.
 MASK = {"sealed": True}
 
 
-class TimelineEntry(Body):
-    """One event of a stream."""
+class Step(Body):
+    """One event of a stream, without its content."""
 
     stream_id: UUID
     version: int = Field(ge=1)
@@ -33,6 +33,11 @@ class TimelineEntry(Body):
     correlation_id: UUID
     causation_id: UUID | None
     trace_id: str | None = Field(description="of the request or record that caused it; 32 hex digits")
+
+
+class TimelineEntry(Step):
+    """One event of a stream."""
+
     data: dict[str, Any] = Field(description='its content, with {"sealed": true} for what is personal')
 
 

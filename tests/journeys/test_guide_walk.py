@@ -25,8 +25,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 GUIDES = ROOT / "docs" / "guides"
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-NEEDED = ("bash", "curl", "jq", "openssl")
-OPTIONAL = {"kcat": r"\bkcat -", "mvn": r"^mvn ", "java": r"^java ", "psql": r"\bpsql\b"}  # tool -> what uses it
+NEEDED = ("bash", "curl", "jq", "openssl", "psql")
+OPTIONAL = {"kcat": r"\bkcat -", "mvn": r"^mvn ", "java": r"^java "}  # tool -> what uses it
 WALK_SECONDS = 600
 
 

@@ -7,6 +7,7 @@ import base64
 import contextlib
 import re
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -144,7 +145,7 @@ class Commits:
         return found
 
 
-class Between:
+class Between(ABC):
     """Between asyncpg and PostgreSQL: whoever serves a connection says what happens on it."""
 
     def __init__(self, dsn: str) -> None:
@@ -164,8 +165,9 @@ class Between:
             for task in self._tasks:
                 task.cancel()
 
+    @abstractmethod
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        raise NotImplementedError
+        """One connection, from its first byte to its end."""
 
 
 class CommitProxy(Between):

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import Field
 
 from services.kernel.strict_json import Body
+from services.kernel.timeline import Step
 
 
 class TransferReply(Body):
@@ -31,21 +32,9 @@ class TransferReply(Body):
     payout_id: UUID | None = Field(description="once the payout has begun")
 
 
-class TimelineEvent(Body):
+class TimelineEvent(Step):
     """One event of the transfer's stream."""
 
-    stream_id: UUID = Field(description="the transfer")
-    version: int = Field(ge=1)
-    event_id: UUID
-    type: str
-    from_: str | None = Field(alias="from", description="the state before; null before the first event")
-    to: str | None
-    at: datetime
-    actor: str
-    reason: str | None
-    correlation_id: UUID
-    causation_id: UUID | None
-    trace_id: str | None = Field(description="of the request or record that caused it; 32 hex digits")
     data: dict[str, Any] | None = Field(None, description="its content, for staff; what is personal stays sealed")
 
 

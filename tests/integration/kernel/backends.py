@@ -13,7 +13,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from contracts.topics import TOPIC_CONFIG  # kept for ever: the clock of a test may be long ago
 from services.kernel.engine import Engine
 from services.kernel.event_store import PostgresStore, connector
-from services.kernel.memory import MemoryOutbox, MemoryStore
+from services.kernel.memory import MemoryStore
+from services.kernel.memory_outbox import MemoryOutbox
 from services.kernel.outbox import PostgresOutbox
 from tests.support.builders import JAR, TOPIC
 from tests.support.fakes import Clock, until
@@ -87,7 +88,7 @@ class Memory:
         return Engine(self.store, (JAR,), TOPIC, uuid4, **options)
 
     def outbox(self) -> MemoryOutbox:
-        return self.store.outbox()
+        return MemoryOutbox(self.store)
 
     async def close(self, outbox: PostgresOutbox | MemoryOutbox) -> None:
         assert isinstance(outbox, MemoryOutbox)

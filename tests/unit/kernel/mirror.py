@@ -13,6 +13,7 @@ from services.kernel.decider import Unit
 from services.kernel.engine import Engine, Units
 from services.kernel.memory import MemoryStore
 from services.kernel.memory_bus import MemoryBus, MemorySubscription
+from services.kernel.memory_outbox import MemoryOutbox
 from services.kernel.poll import Record
 from services.kernel.relay import Relay
 from tests.support.builders import JAR, MIRROR, TOPIC, inbox
@@ -28,7 +29,7 @@ class World:
     def __init__(self, partitions: int = 1) -> None:
         self.faults = Planned()
         self.source, self.mirror = MemoryStore(Clock()), MemoryStore(Clock(), self.faults)
-        self.bus = MemoryBus("/corridor/jar", partitions)
+        self.outbox, self.bus = MemoryOutbox(self.source), MemoryBus("/corridor/jar", partitions)
         self.counted: dict[str, int] = {}
         self.seconds = 0.0
         self.ids = Ids()
@@ -41,10 +42,8 @@ class World:
         return [each for records in self.bus.records.values() for each in records]
 
     async def relay(self) -> None:
-        if self.source.leader is None:
-            await self.source.outbox().lead()
-        assert self.source.leader is not None
-        while await Relay(self.source.leader, self.bus).step():
+        assert await self.outbox.lead()
+        while await Relay(self.outbox, self.bus).step():
             pass
 
     async def consumer(self, listens: Inbox | None = None) -> Member:

@@ -18,6 +18,7 @@ from services.kernel.engine import Engine, Units
 from services.kernel.envelope import StoredEvent
 from services.kernel.memory import Fault, MemoryStore
 from services.kernel.memory_bus import MemoryBus
+from services.kernel.memory_outbox import MemoryOutbox
 from services.kernel.outbox import PostgresOutbox
 from services.kernel.relay import Relay
 from services.kernel.store import Unavailable
@@ -39,7 +40,7 @@ def sequences(bus: MemoryBus) -> list[int]:
 async def test_what_was_published_is_deleted_and_published_once() -> None:
     store, bus = MemoryStore(Clock()), MemoryBus("/corridor/jar", 1)
     await stored(store, 1, 2, 3)
-    outbox = store.outbox()
+    outbox = MemoryOutbox(store)
     assert await outbox.lead()
     assert [await Relay(outbox, bus).step(), await Relay(outbox, bus).step()] == [3, 0]
     assert sequences(bus) == [1, 2, 3]
@@ -50,7 +51,7 @@ async def test_what_was_published_is_deleted_and_published_once() -> None:
 async def test_without_an_acknowledgement_nothing_is_deleted_and_all_is_sent_again(after: bool) -> None:
     store, bus = MemoryStore(Clock()), MemoryBus("/corridor/jar", 1)
     await stored(store, 1, 2)
-    outbox = store.outbox()
+    outbox = MemoryOutbox(store)
     await outbox.lead()
     relay = Relay(outbox, BrokenAcknowledgement(bus, after=after))
     with pytest.raises(ConnectionError):
@@ -65,11 +66,11 @@ async def test_when_the_delete_fails_the_process_ends_and_the_next_repeats() -> 
     store, bus = MemoryStore(Clock(), faults), MemoryBus("/corridor/jar", 1)
     await stored(store, 1)
     faults.plan("delete", Fault.UNAVAILABLE)
-    outbox = store.outbox()
+    outbox = MemoryOutbox(store)
     with pytest.raises(Unavailable):
         await Relay(outbox, bus).run()
     outbox.close()
-    again = store.outbox()
+    again = MemoryOutbox(store)
     await again.lead()
     await Relay(again, bus).step()
     assert sequences(bus) == [1, 1]
@@ -85,14 +86,14 @@ async def test_a_broker_that_does_not_answer_ends_the_process(monkeypatch: pytes
     store = MemoryStore(Clock())
     await stored(store, 1)
     with pytest.raises(TimeoutError):
-        await Relay(store.outbox(), Silent()).run()
+        await Relay(MemoryOutbox(store), Silent()).run()
     assert sorted(store.tables.outbox) == [1]
 
 
 async def test_the_second_leader_waits_and_nothing_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relays, "LEAD_SECONDS", 0.01)
     store, bus = MemoryStore(Clock()), MemoryBus("/corridor/jar", 1)
-    first, second = store.outbox(), store.outbox()
+    first, second = MemoryOutbox(store), MemoryOutbox(store)
     leader, standby = Relay(first, bus), Relay(second, bus)
     running = [asyncio.create_task(each.run()) for each in (leader, standby)]
     await until(lambda: _is(store.leader is first))
@@ -114,7 +115,7 @@ async def test_a_database_that_is_away_at_the_start_is_waited_for(monkeypatch: p
     store, bus = MemoryStore(Clock(), faults), MemoryBus("/corridor/jar", 1)
     await stored(store, 1)
     faults.plan("lead", Fault.UNAVAILABLE, times=3)
-    running = asyncio.create_task(Relay(store.outbox(), bus).run())
+    running = asyncio.create_task(Relay(MemoryOutbox(store), bus).run())
     await until(lambda: _is(sequences(bus) == [1] or running.done()))
     assert not running.done()
     running.cancel()
@@ -164,7 +165,7 @@ async def test_what_can_never_be_sent_holds_up_what_follows_in_its_stream_alone(
     engine, bad, good = Engine(store, (JAR,), TOPIC, uuid4), uuid4(), uuid4()
     units = [ask(bad, Add(1)), ask(bad, Add(2, "x" * 500)), ask(good, Add(3)), ask(bad, Add(4))]
     await engine.run(Units(units))
-    outbox = store.outbox()
+    outbox = MemoryOutbox(store)
     await outbox.lead()
     await Relay(outbox, bus).step()
     await engine.run(Units([ask(bad, Add(5)), ask(good, Add(6))]))
