@@ -36,12 +36,17 @@ KEYS = """
 PARKED = """
     SELECT consumer, topic, stream_id, (array_agg(event_type ORDER BY parked_id))[1],
            (array_agg(error ORDER BY parked_id))[1], (array_agg(fingerprint ORDER BY parked_id))[1],
-           count(*), min(parked_at)
+           count(*), min(parked_at) AS oldest
     FROM parked_event
     WHERE resolved_at IS NULL
     GROUP BY consumer, topic, stream_id, CASE WHEN stream_id IS NULL THEN fingerprint END
-    ORDER BY min(parked_at)
-    LIMIT $1"""
+    UNION ALL
+    SELECT 'relay', s.topic, e.stream_id, (array_agg(e.event_type ORDER BY e.global_seq))[1],
+           'Unpublishable', 'Unpublishable', count(*), min(s.stuck_at)
+    FROM outbox_stuck s JOIN event e USING (global_seq)
+    GROUP BY s.topic, e.stream_id
+    ORDER BY oldest
+    LIMIT $1"""  # what the relay cannot publish waits as what a consumer cannot apply
 _ERROR = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,99}")
 _SEPARATOR = "\x1f"  # idempotency.item_key
 
@@ -131,7 +136,8 @@ class KeysReply(Body):
 
 
 class ParkedReply(Body):
-    """A stream that a consumer cannot go on with, or records of no stream that failed in the same way."""
+    """A stream that a consumer cannot go on with, or `relay` cannot publish, or records of no stream that failed in
+    the same way."""
 
     service: str
     consumer: str
@@ -167,7 +173,7 @@ def lookup_routes(settings: Kernel, store: Store) -> Router:
 
     @router.get("/parked", reply=ParkedsReply, query=ParkedQuery, roles=("service",))
     async def get_parked(request: Request) -> Response:
-        """Streams that this service's consumers have parked, oldest first."""
+        """Streams that this service's consumers have parked and its relay cannot publish, oldest first."""
         require(tokens.authenticate(request.headers), "service")
         rows = await store.fetch(PARKED, read_query(request, ParkedQuery).limit)
         return Reply((200, encode({"items": [_parked_view(service, *row) for row in rows]})))

@@ -69,6 +69,7 @@ CONSUMER_LAG_SECONDS = _gauge(
     "corridor_consumer_lag_seconds", "Age of the oldest record not yet taken; 0: none", "consumer", "topic"
 )
 PARKED_STREAMS = _gauge("corridor_parked_streams", "Streams that wait for a person")
+OUTBOX_STUCK = _gauge("corridor_outbox_stuck", "Events that no broker takes, and those behind them in their streams")
 SIDE_EFFECTS = _counter("corridor_side_effects_total", "Side effects worked on", "name", "result")
 
 IDEMPOTENCY_EVENTS = _counter("idempotency_events_total", "What became of request keys", "outcome")

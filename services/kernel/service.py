@@ -222,10 +222,11 @@ class Runtime:
 
     async def _measure(self) -> None:
         await self.pool.trim()
-        count, age, parked = (await self.probes.fetch(BACKLOG))[0]
+        count, age, parked, stuck = (await self.probes.fetch(BACKLOG))[0]
         metrics.OUTBOX_BACKLOG.set(count)
         metrics.OUTBOX_OLDEST_SECONDS.set(age)
         metrics.PARKED_STREAMS.set(parked)
+        metrics.OUTBOX_STUCK.set(stuck)
         for subscription in tuple(self.subscriptions):
             for topic, (records, seconds) in subscription.behind().items():
                 metrics.CONSUMER_LAG.labels(subscription.name, topic).set(records)
@@ -253,7 +254,8 @@ BACKLOG = """
            coalesce((SELECT extract(epoch FROM now() - e.recorded_at)::float8
                      FROM (SELECT first_seq AS global_seq FROM outbox ORDER BY first_seq LIMIT 1) o
                      JOIN event e USING (global_seq)), 0),
-           (SELECT count(*) FROM stream_cursor WHERE parked)"""
+           (SELECT count(*) FROM stream_cursor WHERE parked),
+           (SELECT count(*) FROM outbox_stuck)"""
 
 
 def _measured(asks: int, seconds: float) -> None:

@@ -19,7 +19,7 @@ MASK = {"sealed": True}
 
 
 class Step(Body):
-    """One event of a stream, without its content."""
+    """One event of a stream, without who did it, why, and its content."""
 
     stream_id: UUID
     version: int = Field(ge=1)
@@ -28,8 +28,6 @@ class Step(Body):
     from_: str | None = Field(alias="from", description="the state before; null before the first event")
     to: str | None
     at: datetime
-    actor: str
-    reason: str | None
     correlation_id: UUID
     causation_id: UUID | None
     trace_id: str | None = Field(description="of the request or record that caused it; 32 hex digits")
@@ -38,6 +36,8 @@ class Step(Body):
 class TimelineEntry(Step):
     """One event of a stream."""
 
+    actor: str
+    reason: str | None
     data: dict[str, Any] = Field(description='its content, with {"sealed": true} for what is personal')
 
 

@@ -36,7 +36,7 @@ def look(ctx: Context) -> list[Check]:
             ("tokens", lambda: tokens(ctx)),
             ("releases", lambda: releases(ctx)),
             ("processes", lambda: ready(ctx)),
-            ("database", lambda: database(target.database_url)),
+            ("database", lambda: database(target.database_url, lambda: sessions(ctx))),
             ("Kafka", lambda: kafka(target.kafka_bootstrap)),
         ]
     )
@@ -111,6 +111,12 @@ def _release(values: list[float], samples: object) -> str | None:
     if not values or not isinstance(samples, dict):
         return None
     return next((dict(labels).get("sha") for name, labels in samples if name == "corridor_build_info"), None)
+
+
+def sessions(ctx: Context) -> dict[str, int]:
+    """By process: how many sessions its lanes may open."""
+    found = {each.name: int(sum(each.values("corridor_db_pool_size"))) for each in processes(ctx.target)}
+    return {name: count for name, count in found.items() if count}
 
 
 def ready(ctx: Context) -> Check:

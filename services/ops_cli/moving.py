@@ -14,6 +14,7 @@ from services.ops_cli.reports import issues_of
 from services.ops_cli.scrape import Process, highest, processes, total
 from services.ops_cli.views import ago, span
 
+UNPUBLISHED = "ops-cli review list --reason parked_stream"
 OUTBOX_SECONDS_MAX = 30.0
 LAG_SECONDS_MAX = 60.0
 STUCK_SECONDS = 900.0  # paid in and not paid out for so long: somebody should look
@@ -74,6 +75,8 @@ def publishing(found: Sequence[Process]) -> Check:
     words = (
         f"{waiting:,.0f} events wait for Kafka, the oldest {span(oldest)}" if waiting else "every event is published"
     )
+    if stuck := total(found, "corridor_outbox_stuck"):
+        return Check("publishing", "bad", f"{stuck:,.0f} events can never be published; {words}", UNPUBLISHED)
     late = oldest > OUTBOX_SECONDS_MAX
     return Check("publishing", "bad" if late else "ok", words, "is Kafka up? ops-cli doctor" if late else "")
 

@@ -4,44 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from services.ops_cli.checks import Check
 
+if TYPE_CHECKING:
+    from services.kernel.connections import Room
+
 SECONDS = 5.0
 POSTGRES_OLDEST = 15
-CONNECTIONS_SHARE_MAX = 0.8
 HINT = "set database_url and kafka_bootstrap in the context, or OPS_DATABASE_URL and OPS_KAFKA_BOOTSTRAP_SERVERS"
 
 
-def database(url: str | None) -> list[Check]:
-    """Version, schema, connections, clock."""
+def database(url: str | None, needed: Callable[[], Mapping[str, int]]) -> list[Check]:
+    """Version, schema, connections, clock. `needed` tells how many sessions each process of ours may open."""
     if url is None:
         return [Check("database", "unknown", "the context has no address of it", HINT)]
     import asyncpg  # noqa: PLC0415 - only doctor needs it
 
+    wanted = needed()
     try:
-        return asyncio.run(asyncio.wait_for(_database(url), SECONDS))
+        return asyncio.run(asyncio.wait_for(_database(url, wanted), SECONDS))
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         return [Check("database", "bad", f"no connection ({type(error).__name__})", "is PostgreSQL up?")]
 
 
-async def _database(url: str) -> list[Check]:
+async def _database(url: str, needed: Mapping[str, int]) -> list[Check]:
     import asyncpg  # noqa: PLC0415
+
+    from services.kernel.connections import room  # noqa: PLC0415
 
     connection = await asyncpg.connect(url, timeout=SECONDS)
     try:
         before = time.time()
         row = await connection.fetchrow(
-            "SELECT current_setting('server_version_num')::int / 10000 AS version, now() AS at, current_user AS role,"
-            " current_setting('max_connections')::int AS most,"
-            " (SELECT count(*) FROM pg_stat_activity WHERE datname IS NOT NULL) AS used"
+            "SELECT current_setting('server_version_num')::int / 10000 AS version, now() AS at, current_user AS role"
         )
         assert row is not None
         heads = [each["version_num"] for each in await connection.fetch("SELECT version_num FROM alembic_version")]
     finally:
         await connection.close()
-    return [_version(row), _schema(heads), _connections(row), _clock(row["at"].timestamp() - before)]
+    clock = _clock(row["at"].timestamp() - before)
+    return [_version(row), _schema(heads), connections(await room(url), needed), clock]
 
 
 def _version(row: Any) -> Check:
@@ -59,10 +64,14 @@ def _schema(heads: list[str]) -> Check:
     return Check("schema", "bad", words, "DATABASE_URL=... python -m scripts.migrate, or the other checkout")
 
 
-def _connections(row: Any) -> Check:
-    words = f"{row['used']} of {row['most']}"
-    tight = row["used"] > CONNECTIONS_SHARE_MAX * row["most"]
-    return Check("connections", "attention" if tight else "ok", words, "lower the pools, or raise max_connections")
+def connections(found: Room, needed: Mapping[str, int]) -> Check:
+    """Whether the server has room for all sessions that our processes may open, open or not."""
+    if not needed:
+        return Check("connections", "unknown", "no process says how many sessions it may open", "ops-cli status")
+    fault = found.fault(needed)
+    if fault is not None:
+        return Check("connections", "bad", fault)
+    return Check("connections", "ok", f"{sum(needed.values())} at most, {found.ours} free for them")
 
 
 def _clock(skew: float) -> Check:

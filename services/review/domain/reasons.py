@@ -101,8 +101,9 @@ GUIDANCE: dict[Reason, Guidance] = {
         later="a refund, or a transfer anew",
     ),
     Reason.PARKED_STREAM: Guidance(
-        means="A service could not handle an event, and keeps it with all that follow it in its stream",
-        opened_by="a record that a consumer parked; no event says so, the services are asked",
+        means="A service could not handle an event, or publish it, and keeps it with all that follow it in its stream",
+        opened_by="a record that a consumer parked, or an event that no broker takes (`relay`); no event says so, the "
+        "services are asked",
         closed_by="the retry of the stream",
         do="The error names the fault. Compare `event_type` with the release that runs (GET /version), and mend or "
         "roll it back; nothing of the stream is lost meanwhile, and nothing of it goes on.",

@@ -177,11 +177,11 @@ class Transfers:
         return found
 
     async def timeline(self, transfer_id: UUID, principal: Principal) -> list[dict[str, Any]]:
-        """Each event of its stream with the states before and after it; staff see its content too."""
+        """Each event of its stream with the states before and after it; a customer sees less of what others did."""
         await self.find(transfer_id, principal)
         events = await timeline(self._reads, transfer_id)
         if principal.roles.isdisjoint(OVERSEERS):
-            return [{name: each[name] for name in each if name != "data"} for each in events]
+            return [_for_customer(each, str(principal.subject)) for each in events]
         return events
 
     async def _facts(self, wishes: Sequence[TransferRequest], principal: Principal) -> Facts:
@@ -193,6 +193,12 @@ class Transfers:
         except OwnerUnavailable:
             raise unavailable("the owner of the quote or of the profile does not answer") from None
         return Facts(terms, people)
+
+
+def _for_customer(event: Mapping[str, Any], subject: str) -> dict[str, Any]:
+    """Without its content; a reason that staff gave is not meant for the customer."""
+    shown = {name: value for name, value in event.items() if name != "data"}
+    return shown if event["actor"] == subject else shown | {"actor": None, "reason": None}
 
 
 def _item(wish: TransferRequest, facts: Facts, key: RequestKey, asked: Meta, principal: Principal) -> Item:

@@ -33,8 +33,10 @@ class TransferReply(Body):
 
 
 class TimelineEvent(Step):
-    """One event of the transfer's stream."""
+    """One event of the transfer's stream. A customer sees who and why only of what they did themselves."""
 
+    actor: str | None
+    reason: str | None
     data: dict[str, Any] | None = Field(None, description="its content, for staff; what is personal stays sealed")
 
 

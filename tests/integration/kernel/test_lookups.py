@@ -29,7 +29,8 @@ from tests.unit.kernel.door import Answer, send
 
 ANNA, BERT = "anna", "bert"
 EMPTY = """SET session_replication_role = replica;
-           TRUNCATE event, stream_state, claim, outbox, side_effect, request_key, request_conflict, parked_event"""
+           TRUNCATE event, stream_state, claim, outbox, side_effect, request_key, request_conflict, parked_event,
+           outbox_stuck"""
 PARKED = """
     INSERT INTO parked_event (consumer, topic, partition, "offset", stream_id, version, event_type, error, fingerprint,
                               headers, value, parked_at, resolved_at)
@@ -168,6 +169,21 @@ async def test_parked_streams_are_told_oldest_first_without_what_they_hold(quote
     assert {each["service"] for each in items} == {"quote"}
     assert items[0]["parked_at"] < items[1]["parked_at"]
     assert len((await quote.get("parked", limit=1)).json["items"]) == 1
+
+
+async def test_streams_that_no_broker_takes_wait_with_those_that_a_consumer_parked(quote: Quote) -> None:
+    await quote.ask({"a": 1})
+    await quote.ask({"a": 1}, "other")
+    stuck = "INSERT INTO outbox_stuck SELECT global_seq, 'corridor.quote.events.v1', now() FROM event RETURNING 1"
+    assert len(await quote.owner.fetch(stuck)) == 2
+    await quote.owner.execute(PARKED, "quote", 5, uuid4(), "corridor.x.a.v1", "KeyError", "f1", None)
+    first = await quote.owner.fetchrow("SELECT stream_id, event_type FROM event ORDER BY global_seq LIMIT 1")
+    assert first is not None
+    answer = await quote.get("parked")
+    assert [each["consumer"] for each in answer.json["items"]] == ["relay", "relay", "quote"]
+    (found,) = (each for each in answer.json["items"] if each["stream_id"] == str(first[0]))
+    assert (found["topic"], found["event_type"], found["count"]) == ("corridor.quote.events.v1", first[1], 1)
+    assert found["error"] == "Unpublishable"
 
 
 @pytest.mark.parametrize("path", ["idempotency-keys", "parked"])

@@ -82,10 +82,10 @@ class Shop:
 
     async def cancel(self, transfer_id: UUID, customer: UUID) -> None:
         command = CancelTransfer(transfer_id=transfer_id, customer_id=customer, reason="no")
-        await self.run(Unit((Ask(transfer_id, command),), self.meta(transfer_id)))
+        await self.run(Unit((Ask(transfer_id, command),), self.meta(transfer_id, str(customer), "no")))
 
-    def meta(self, transfer_id: UUID) -> Meta:
-        return Meta(TENANT, "anna", transfer_id, uuid4(), None, f"00-{'a' * 32}-{'b' * 16}-01")
+    def meta(self, transfer_id: UUID, actor: str = "olga", reason: str | None = None) -> Meta:
+        return Meta(TENANT, actor, transfer_id, uuid4(), reason, f"00-{'a' * 32}-{'b' * 16}-01")
 
     async def run(self, unit: Unit) -> None:
         (outcome,) = await self.engine.run(Units([unit]))

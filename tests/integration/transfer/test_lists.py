@@ -146,16 +146,22 @@ async def test_a_transfer_as_of_a_time_is_folded_up_to_it(shop: Shop) -> None:
     assert (await shop.get("anna", path, as_of="soon")).status == 400
 
 
-async def test_a_timeline_has_trace_and_cause_and_shows_content_to_staff_alone(shop: Shop) -> None:
+async def test_a_timeline_has_trace_and_cause_and_shows_content_and_who_else_acted_to_staff_alone(shop: Shop) -> None:
     one = await shop.open(ANNA)
+    await shop.cancel(one, ANNA)
     events = (await shop.get("review", f"/v1/transfers/{one}/timeline")).json["events"]
-    (event,) = events
+    event, cancelled = events
+    assert [(each["actor"], each["reason"]) for each in events] == [("olga", None), (str(ANNA), "no")]
     assert (event["trace_id"], event["stream_id"], event["version"]) == ("a" * 32, str(one), 1)
     assert event["causation_id"] is not None
     assert event["data"]["creditor_name"] == {"sealed": True}
     assert event["data"]["send"] == {"minor": 100_00, "currency": "GBP"}
     own = (await shop.get("anna", f"/v1/transfers/{one}/timeline")).json["events"]
-    assert own == [{name: event[name] for name in event if name != "data"}]
+    hidden = {"actor": None, "reason": None}
+    assert own == [
+        {name: event[name] for name in event if name != "data"} | hidden,
+        {name: cancelled[name] for name in cancelled if name != "data"},
+    ]
 
 
 async def test_one_list_at_a_time_and_who_waits_too_long_is_told(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

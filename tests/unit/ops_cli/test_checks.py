@@ -1,0 +1,37 @@
+"""What single checks make of what they are told."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.kernel.connections import Room
+from services.ops_cli.moving import publishing
+from services.ops_cli.scrape import Process, Samples
+from services.ops_cli.stores import connections
+
+
+@pytest.mark.parametrize(
+    ("needed", "verdict", "words"),
+    [
+        ({"quote": 6, "ledger": 5}, "ok", "11 at most, 11 free for them"),
+        ({"quote": 6, "ledger": 6}, "bad", "may open 12: ledger 6, quote 6"),
+        ({}, "unknown", "no process says"),
+    ],
+)
+def test_sessions_that_may_be_opened_need_room_also_while_they_are_not(
+    needed: dict[str, int], verdict: str, words: str
+) -> None:
+    found = connections(Room(most=20, reserved=3, others=6), needed)
+    assert found.verdict == verdict
+    assert words in found.words
+
+
+def test_an_event_that_no_broker_takes_is_bad_however_short_the_outbox_is() -> None:
+    samples: Samples = {("corridor_outbox_backlog", ()): 0.0, ("corridor_outbox_stuck", ()): 0.0}
+    stuck: Samples = {("corridor_outbox_stuck", ()): 2.0}
+    quote = Process("quote", ready=True, report={}, samples=samples)
+    ledger = Process("ledger", ready=True, report={}, samples=samples | stuck)
+    assert publishing([quote]).verdict == "ok"
+    found = publishing([quote, ledger])
+    assert (found.verdict, found.hint) == ("bad", "ops-cli review list --reason parked_stream")
+    assert found.words.startswith("2 events can never be published")
