@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.kernel.connections import Room
+from services.ops_cli.health import beyond
 from services.ops_cli.moving import publishing
 from services.ops_cli.scrape import Process, Samples
 from services.ops_cli.stores import connections
@@ -35,3 +36,11 @@ def test_an_event_that_no_broker_takes_is_bad_however_short_the_outbox_is() -> N
     found = publishing([quote, ledger])
     assert (found.verdict, found.hint) == ("bad", "ops-cli review list --reason parked_stream")
     assert found.words.startswith("2 events can never be published")
+
+
+@pytest.mark.parametrize(
+    ("told", "skew"),
+    [(98.0, 0.0), (100.0, 0.0), (101.5, 0.0), (102.0, 0.5), (110.0, 8.5), (97.0, -1.0), (90.0, -8.0)],
+)
+def test_a_clock_is_blamed_for_what_neither_waiting_nor_whole_seconds_explain(told: float, skew: float) -> None:
+    assert beyond(told, before=100.0, after=101.5, resolution=2.0) == skew
