@@ -24,10 +24,11 @@ from services.kernel.bus import KafkaPublisher
 from services.kernel.decider import Ask, Meta, Unit
 from services.kernel.engine import Engine, Units
 from services.kernel.event_store import PostgresStore, connector
+from services.kernel.folding import Target
 from services.kernel.ids import new_id
 from services.kernel.money import Money, Rate, RateText, iso4217
 from services.kernel.outbox import PostgresOutbox
-from services.kernel.rebuild import Target, rebuild
+from services.kernel.rebuild import rebuild
 from services.kernel.relay import Relay
 from services.quote.adapters import corridors
 from services.quote.domain import CreateQuote, Offer, price

@@ -29,7 +29,7 @@ BULK_OUTSTANDING = 2_000  # loops under way: a longer queue would only make the 
 SINGLE_IN_FLIGHT = 64
 PACED_LOOPS_PER_SECOND = 100.0
 IDLE_SECONDS = 20.0
-EVENTS_ALONE = 50_000  # of relay, rebuild and baseline
+EVENTS_ALONE = 200_000  # of relay, rebuild and baseline
 READY_SECONDS_MAX = 30.0
 CONSUMES_NOTHING = "core_api"
 

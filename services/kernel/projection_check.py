@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.kernel.codec import EventCodec
-from services.kernel.comparison import SHOWN, Difference, compared, copy_shown
+from services.kernel.comparison import SHOWN, Difference, Shown, compared, showing
 from services.kernel.fold import Rows, SessionCursors, TopicFold
+from services.kernel.folding import Target
 from services.kernel.operations import Operations, operating
 from services.kernel.progress import Clock, Reports
-from services.kernel.rebuild import Target, advance, from_the_first
-from services.kernel.topic_reader import reading
+from services.kernel.rebuild import from_the_first
+from services.kernel.topic_reader import TopicReader, reading
 
 TOPIC, STORE = "topic", "store"
 FOLDED = {TOPIC: "folded_from_topic", STORE: "folded_from_store"}
@@ -54,13 +55,12 @@ async def verify(target: Target, sources: Sequence[str], reports: Reports) -> Ve
         from_the_first(reader)
         version = await operations.live(projection.name)
         table, consumer = projection.table(version), target.consumer(version)
-        shown = await copy_shown(operations, projection, table, consumer, target.epoch)
+        async with showing(operations, projection, table, consumer, target.epoch) as shown:
+            pass
         await _make(operations, target, TOPIC)
         rows_of_topic = Rows(operations, projection, FOLDED[TOPIC])
         fold = TopicFold(rows_of_topic, SessionCursors(operations), projection, target.consumer(version))
-        await shown.tell()
-        await advance(reader, fold, shown.stands, reports)
-        await fold.flush()
+        await _fold_topic(reader, fold, shown, reports)
         differences = {}
         if TOPIC in sources:
             differences[TOPIC] = await compared(operations, projection, shown, FOLDED[TOPIC])
@@ -76,6 +76,16 @@ async def verify(target: Target, sources: Sequence[str], reports: Reports) -> Ve
 
 async def _make(operations: Operations, target: Target, source: str) -> None:
     await operations.connection.execute(f"CREATE TEMP TABLE {FOLDED[source]} ({target.projection.form()})")
+
+
+async def _fold_topic(reader: TopicReader, fold: TopicFold, shown: Shown, reports: Reports) -> None:
+    """As far as it was shown."""
+    clock = Clock(reports, "fold", sum(shown.stands.values()))
+    async for records in reader.to(shown.stands):
+        await fold.take(records)
+        clock.tell(fold.records)
+    await fold.flush()
+    clock.tell(fold.records, last=True)
 
 
 async def _fold_store(target: Target, operations: Operations, reports: Reports) -> None:

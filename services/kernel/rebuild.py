@@ -8,22 +8,21 @@ this before the swap leaves the live version as it was, and the next run begins 
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from services.kernel.comparison import Difference, compared, copy_shown
-from services.kernel.fold import Rows, TopicFold, VersionCursors
-from services.kernel.operations import NoProjection, Operations, Version, operating
-from services.kernel.progress import Clock, Progress, Reports
-from services.kernel.projector import Projection
+from services.kernel.comparison import Difference, compared, showing
+from services.kernel.fold_team import Team, team
+from services.kernel.folding import Target
+from services.kernel.operations import NoProjection, Operations, operating
+from services.kernel.progress import Progress, Reports
 from services.kernel.store import Row
-from services.kernel.topic_reader import Positions, TopicReader, reading
+from services.kernel.topic_reader import TopicReader, reading
 
 NEAR_RECORDS = 2_000  # behind the end: what comes meanwhile is less than a poll or two of the processes that take over
 ROUNDS_MAX = 20  # towards an end that moves
@@ -46,27 +45,6 @@ class Unappliable(Exception):
 
 class NobodyFollows(Exception):
     """The new version is behind what is shown, and no process of the service brings it further."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """Which read table, and where everything is."""
-
-    dsn: str = field(repr=False)
-    bootstrap: str
-    service: str
-    schema: str
-    projection: Projection
-    writer_schema: str  # where the events of its topic are stored
-    epoch: int = 1
-
-    def number(self, version: int) -> Version:
-        """As the registry knows it."""
-        return (self.service, self.projection.name, version)
-
-    def consumer(self, version: int) -> str:
-        """Under which the positions of a version are kept."""
-        return self.projection.consumer(self.service, version)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,19 +74,18 @@ async def rebuild(target: Target, reports: Reports, *, accept_parked: bool = Fal
         from_the_first(reader)
         live = await operations.live(name)
         version = await operations.begin(target.service, name)
-        fold = _begun(target, operations, version)
         try:
-            difference = await _fold(target, operations, reader, fold, live, reports)
-            _judge(fold, accept_parked=accept_parked)
-            await _hand_over(target, operations, fold, version, reader.at)
+            async with team(target, version, reader.at, await reader.ends()) as folders:
+                difference = await _fold(target, operations, reader, folders, live, version, reports)
+            _judge(folders, accept_parked=accept_parked)
+            await _hand_over(target, operations, folders, version)
             folded = time.monotonic() - began
             followed = await _show(target, operations, reader, version, reports)
         except BaseException:
-            await fold.rows.close()
             await _give_up(operations, name, version)
             raise
     return Rebuilt(
-        projection=name, version=version, previous=live, records=fold.records, results=fold.results,
+        projection=name, version=version, previous=live, records=folders.records, results=folders.results,
         seconds=time.monotonic() - began, fold_seconds=folded, followed=followed, difference=difference,
     )  # fmt: skip
 
@@ -155,16 +132,9 @@ async def _was_whole(operations: Operations, target: Target, version: int) -> bo
 PARKED_ERROR = 7  # column of the part `parked`
 
 
-def _begun(target: Target, operations: Operations, version: int) -> TopicFold:
-    projection, consumer = target.projection, target.consumer(version)
-    rows = Rows(operations, projection, projection.table(version))
-    cursors = VersionCursors(operations, target.number(version), consumer, projection.topic)
-    return TopicFold(rows, cursors, projection, consumer)
-
-
-def _judge(fold: TopicFold, *, accept_parked: bool) -> None:
-    if fold.parked and not accept_parked:
-        raise Unappliable(len(fold.parked), fold.parked[0][PARKED_ERROR])
+def _judge(folders: Team, *, accept_parked: bool) -> None:
+    if folders.parked and not accept_parked:
+        raise Unappliable(len(folders.parked), folders.parked[0][PARKED_ERROR])
 
 
 def from_the_first(reader: TopicReader) -> None:
@@ -180,53 +150,35 @@ async def _give_up(operations: Operations, name: str, version: int) -> None:
 
 
 async def _fold(
-    target: Target, operations: Operations, reader: TopicReader, fold: TopicFold, live: int, reports: Reports
-) -> Difference:
-    gc.freeze()
-    gc.disable()  # events and rows have no cycles, and what is kept is looked at again and again
-    try:
-        await operations.connection.execute("SET synchronous_commit = off")  # the hand-over is the first that counts
-        table, consumer = target.projection.table(live), target.consumer(live)
-        shown = await copy_shown(operations, target.projection, table, consumer, target.epoch)
-        await fold.rows.beside(shown.tell())
-        await advance(reader, fold, shown.stands, reports)
-        await fold.rows.flush()
-        reports(Progress(phase="compare", done=0, total=1))
-        difference = await compared(operations, target.projection, shown, fold.rows.table)
-        reports(Progress(phase="compare", done=1, total=1))
-        for _ in range(ROUNDS_MAX):
-            ends = await reader.ends()
-            behind = sum(ends[at] - offset for at, offset in reader.at.items())
-            await advance(reader, fold, ends, reports)
-            if behind < NEAR_RECORDS:
-                break
-        await fold.flush()
-        await operations.connection.execute("SET synchronous_commit = on")
-    finally:
-        gc.enable()
-        gc.unfreeze()
+    target: Target, operations: Operations, reader: TopicReader, folders: Team, live: int, version: int,
+    reports: Reports,
+) -> Difference:  # fmt: skip
+    """To where the live version stands, compare, and on to the end."""
+    projection = target.projection
+    table, consumer = projection.table(live), target.consumer(live)
+    async with showing(operations, projection, table, consumer, target.epoch) as shown:
+        await folders.to(shown.stands, reports)
+    reports(Progress(phase="compare", done=0, total=1))
+    difference = await compared(operations, projection, shown, projection.table(version))
+    reports(Progress(phase="compare", done=1, total=1))
+    for _ in range(ROUNDS_MAX):
+        ends = await reader.ends()
+        behind = folders.behind(ends)
+        await folders.to(ends, reports)
+        if behind < NEAR_RECORDS:
+            break
     return difference
 
 
-async def advance(reader: TopicReader, fold: TopicFold, ends: Positions, reports: Reports) -> None:
-    """Fold up to `ends`."""
-    total = fold.records + sum(max(0, ends.get(at, 0) - offset) for at, offset in reader.at.items())
-    clock = Clock(reports, "fold", total)
-    async for records in reader.to(ends):
-        await fold.take(records)
-        clock.tell(fold.records)
-    clock.tell(fold.records, last=True)
-
-
-async def _hand_over(target: Target, operations: Operations, fold: TopicFold, version: int, at: Positions) -> None:
+async def _hand_over(target: Target, operations: Operations, folders: Team, version: int) -> None:
     """From here on the processes of the service go on from this position, with the cursors of all streams behind it."""
     number = target.number(version)
     async with operations.connection.transaction():
-        if fold.parked:
-            await operations.save_parked(number, [_parked(row) for row in fold.parked])
-        ends = {partition: end for (_, partition), end in sorted(at.items())}
+        if folders.parked:
+            await operations.save_parked(number, [_parked(row) for row in folders.parked])
+        ends = {partition: end for (_, partition), end in sorted(folders.at.items())}
         await operations.save_positions(number, target.projection.topic, target.epoch, ends)
-        await operations.mark(target.projection.name, version, "catching_up", {"records": fold.records})
+        await operations.mark(target.projection.name, version, "catching_up", {"records": folders.records})
 
 
 PARKED_COLUMNS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from services.kernel.store import Partition, Unavailable
 
 FETCH_BYTES = 1024 * 1024  # of a partition in one request
-POLL_RECORDS = 5_000
+POLL_RECORDS = 64  # what they are made into fits a core's own cache: a third less time for each
 WAIT_MS = 500
 SILENT_POLLS_MAX = 60  # in a row, while records are known to be there: half a minute
 REQUEST_MS = 20_000
@@ -52,7 +52,7 @@ class TopicReader:
         return {(each.topic, each.partition): offset for each, offset in found.items()}
 
     async def to(self, ends: Positions) -> AsyncIterator[list[Any]]:
-        """Records up to `ends`, in the order of each partition, in lists of up to 5,000. Raises Unavailable."""
+        """Records up to `ends`, in the order of each partition, in lists of up to POLL_RECORDS. Raises Unavailable."""
         wanted = [at for at, offset in self.at.items() if offset < ends.get(at, 0)]
         self._client.pause(*self._partitions)
         self._client.resume(*(TopicPartition(*at) for at in wanted))  # the others would ask on and on
@@ -111,8 +111,8 @@ class TopicReader:
 
 
 @asynccontextmanager
-async def reading(bootstrap: str, topic: str) -> AsyncIterator[TopicReader]:
-    """A reader at the beginning of the topic. Raises Unavailable, TopicMissing."""
+async def reading(bootstrap: str, topic: str, only: Collection[int] | None = None) -> AsyncIterator[TopicReader]:
+    """A reader at the beginning of the topic, of all its partitions or of some. Raises Unavailable, TopicMissing."""
     client = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         enable_auto_commit=False,
@@ -124,7 +124,8 @@ async def reading(bootstrap: str, topic: str) -> AsyncIterator[TopicReader]:
         check_crcs=True,
     )
     try:
-        partitions = await _partitions(bootstrap, topic)
+        found = await _partitions(bootstrap, topic)
+        partitions = [each for each in found if only is None or each.partition in only]
         await client.start()
     except (KafkaError, OSError) as error:
         await client.stop()

@@ -11,9 +11,9 @@ from typing import Any
 
 from contracts.topics import INTERNAL
 from services.kernel.decider import Decider
+from services.kernel.folding import Target as Table
 from services.kernel.migrations.run import LATER, SCHEMAS
 from services.kernel.projector import Projection
-from services.kernel.rebuild import Target as Table
 from services.ops_cli.exits import Exit, OpsError, usage
 from services.ops_cli.target import Target
 

@@ -20,10 +20,10 @@ from services.kernel.bus import KafkaPublisher
 from services.kernel.decider import Ask, Meta, Unit
 from services.kernel.engine import Engine, Units
 from services.kernel.event_store import PostgresStore, connector
+from services.kernel.folding import Target
 from services.kernel.ids import new_id
 from services.kernel.outbox import PostgresOutbox
 from services.kernel.projector import Projection
-from services.kernel.rebuild import Target
 from services.kernel.relay import Relay
 from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, load

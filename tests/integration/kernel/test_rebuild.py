@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,7 +13,6 @@ from aiokafka import AIOKafkaProducer
 
 from contracts import topics
 from services.kernel import rebuild as rebuilding
-from services.kernel.fold import Rows, TopicFold
 from services.kernel.operations import Busy, NoProjection, operating
 from services.kernel.progress import Progress
 from services.kernel.projection_check import STORE, TOPIC, verify
@@ -129,8 +127,7 @@ async def test_a_fold_that_forgets_makes_the_same_rows_and_cursors(
     await place.publish()
     monkeypatch.setattr("services.kernel.topic_reader.POLL_RECORDS", 11)
     monkeypatch.setattr("services.kernel.fold.WRITE_ROWS", 5)
-    monkeypatch.setattr(rebuilding, "TopicFold", partial(TopicFold, kept_max=kept_max))
-    monkeypatch.setattr(rebuilding, "Rows", partial(Rows, kept_max=kept_max))
+    monkeypatch.setattr("services.kernel.fold.KEPT_MAX", kept_max)
     await rebuild(place.target(LIFE), quiet)
     assert len(await place.fetch("SELECT FROM quote_terms WHERE terms LIKE 'accepted%'")) == 50
     cursors = await place.fetch(CURSORS, "transfer.quote_terms.v2")
@@ -144,7 +141,7 @@ async def test_a_fold_that_forgets_makes_the_same_rows_and_cursors(
     assert not await place.fetch("SELECT FROM parked_event")
 
 
-async def _strange(place: Town) -> None:
+async def publish_strange(place: Town) -> None:
     """On the topic: a record twice, one without an identity, one of a stream whose second version is missing, and one
     that says it is of another stream than its hash says."""
     made = await place.create(20)
@@ -168,7 +165,7 @@ async def _strange(place: Town) -> None:
 
 
 async def test_what_cannot_be_applied_is_parked_as_a_live_projector_parks_it(place: Town) -> None:
-    await _strange(place)
+    await publish_strange(place)
     async with place.process(LIFE):
         await place.caught_up(1)
     with pytest.raises(Unappliable, match="3 records"):

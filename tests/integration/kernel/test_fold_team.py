@@ -1,0 +1,152 @@
+"""A rebuild by several processes: the same rows, cursors and parked records as by one; and no death goes unseen."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from services.kernel import fold_team
+from services.kernel.fold_process import ProcessFolder
+from services.kernel.folding import Stand
+from services.kernel.progress import Progress
+from services.kernel.rebuild import Unappliable, rebuild
+from services.kernel.store import Unavailable
+from tests.integration.kernel.backends import make_topic
+from tests.integration.kernel.test_rebuild import CURSORS, PARKED, QUOTES, publish_strange, quiet
+from tests.support.fakes import until
+from tests.support.town import LIFE, PARTITIONS, Town, town
+
+pytestmark = pytest.mark.timeout(240)
+ROWS = "SELECT quote_id, customer_id, terms FROM quote_terms_v{} ORDER BY 1"
+
+
+@pytest.fixture
+async def place(new_database: Callable[[], str], broker: str) -> AsyncIterator[Town]:
+    await make_topic(broker, QUOTES, PARTITIONS, fresh=True)
+    async with town(new_database(), broker) as found:
+        yield found
+
+
+@pytest.fixture
+def several(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three processes, however little there is and whatever the machine has."""
+    monkeypatch.setattr(fold_team, "ALONE_MAX", -1)
+    monkeypatch.setattr(fold_team, "cores", lambda: 3)
+
+
+def children() -> list[psutil.Process]:
+    return [each for each in psutil.Process().children() if "multiprocessing.spawn" in " ".join(each.cmdline())]
+
+
+async def test_several_make_what_one_makes(place: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    await publish_strange(place)
+    await rebuild(place.target(LIFE), quiet, accept_parked=True)
+    seen: set[int] = set()
+    monkeypatch.setattr(fold_team, "ALONE_MAX", -1)
+    monkeypatch.setattr(fold_team, "cores", lambda: 3)
+    made = await rebuild(place.target(LIFE), lambda _: seen.update(each.pid for each in children()), accept_parked=True)
+    assert len(seen) == 3
+    assert made.results == {"applied": 30, "skipped": 0, "duplicate": 1, "parked": 3}
+    assert made.difference is not None
+    assert made.difference.is_none
+    for question in (PARKED, CURSORS):
+        one, several = [await place.fetch(question, f"transfer.quote_terms.v{version}") for version in (2, 3)]
+        assert one
+        assert one == several
+    assert await place.fetch(ROWS.format(2)) == await place.fetch(ROWS.format(3)) != []
+    async with place.process(LIFE):
+        later = await place.create(5)
+        await place.publish()
+        await place.caught_up(3)
+    assert set(later) <= (await place.rows()).keys()
+    assert not children()
+
+
+@pytest.mark.usefixtures("several")
+async def test_what_cannot_be_applied_is_said_as_by_one(place: Town) -> None:
+    await publish_strange(place)
+    with pytest.raises(Unappliable, match="3 records"):
+        await rebuild(place.target(LIFE), quiet)
+    assert not children()
+
+
+@pytest.mark.usefixtures("several")
+async def test_a_process_that_is_killed_ends_the_rebuild_and_changes_nothing(
+    place: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await place.create(100)
+    await place.publish()
+    to = ProcessFolder.to
+
+    async def killed(self: ProcessFolder, ends: object, told: Callable[[int], None]) -> Stand:
+        children()[0].kill()
+        return await to(self, ends, told)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ProcessFolder, "to", killed)
+        with pytest.raises(Unavailable, match="ended before its time"):
+            await rebuild(place.target(LIFE), quiet)
+    assert not children()
+    assert await place.live() == 1
+    made = await rebuild(place.target(LIFE), quiet)
+    assert (made.version, made.records) == (3, 100)
+
+
+@pytest.mark.usefixtures("several")
+async def test_who_is_interrupted_leaves_no_process_behind(place: Town) -> None:
+    await place.create(100)
+    await place.publish()
+
+    def interrupted(_: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await rebuild(place.target(LIFE), interrupted)
+    assert not children()
+
+
+KILLED = """
+import asyncio, sys
+from services.kernel import fold_team
+from services.kernel.rebuild import rebuild
+from tests.support.town import LIFE, Town
+
+def waits(progress):
+    import time
+    print(progress.phase, flush=True)
+    time.sleep(600)
+
+if __name__ == "__main__":
+    fold_team.ALONE_MAX, fold_team.cores = -1, lambda: 3
+    asyncio.run(rebuild(Town(*sys.argv[1:]).target(LIFE), waits))
+"""
+
+
+async def test_processes_of_one_that_was_killed_end(place: Town, tmp_path_factory: pytest.TempPathFactory) -> None:
+    await place.create(100)
+    await place.publish()
+    script = tmp_path_factory.mktemp("killed") / "killed.py"
+    script.write_text(KILLED)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(script), place.dsn, place.bootstrap, env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"fold\n"
+    left = psutil.Process(process.pid).children()
+    assert len([each for each in left if "spawn_main" in " ".join(each.cmdline())]) == 3
+    process.send_signal(signal.SIGKILL)
+    await process.wait()
+    await until(lambda: _gone(left))
+    assert await place.live() == 1
+
+
+async def _gone(left: list[psutil.Process]) -> bool:
+    return not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in left)
