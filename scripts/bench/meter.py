@@ -4,12 +4,14 @@ import asyncio
 import math
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from prometheus_client.parser import text_string_to_metric_families
 
 from scripts.bench import machine, profile
 from scripts.bench.books import SCHEMAS, Books, book, fetch_json, settled
@@ -21,6 +23,7 @@ from scripts.stack.postgres import EmbeddedPostgres
 from scripts.system.home import ROOT
 from scripts.system.installation import SANDBOX, SERVICES
 from scripts.system.system import System, as_json
+from services.kernel.service import GAUGE_SECONDS
 
 WARM_UP_SECONDS = 5.0
 DRAIN_SECONDS = 60.0
@@ -31,6 +34,8 @@ PACED_LOOPS_PER_SECOND = 100.0
 IDLE_SECONDS = 20.0
 EVENTS_ALONE = 200_000  # of relay, rebuild and baseline
 READY_SECONDS_MAX = 30.0
+LAG_IS_TOLD_SECONDS = 2 * GAUGE_SECONDS
+CATCH_UP_SECONDS_MAX = 300.0
 CONSUMES_NOTHING = "core_api"
 
 
@@ -166,16 +171,27 @@ class Meter:
 
     async def idle(self, seconds: float) -> Figures:
         """CPU with no traffic, in percent of one core: our services and the sandbox; the servers apart."""
-        await asyncio.sleep(2)  # whatever the phase before has left
+        caught_up = await asyncio.to_thread(self._caught_up)
         before = machine.sample(self.pids())
         await asyncio.sleep(seconds)
         spent = machine.used(before, machine.sample(self.pids()))
         percent = {name: 100 * each / seconds for name, each in spent.items()}
         ours = {name: percent[name] for name in (*SERVICES, SANDBOX)}
         return {
+            "caught_up_seconds": caught_up,
             "idle_cpu_percent": sum(ours.values()),
             **{f"idle_cpu_percent_{name}": each for name, each in percent.items()},
         }
+
+    def _caught_up(self) -> float:
+        """Seconds until no consumer is behind: those that give way under load come after it."""
+        began = time.monotonic()
+        time.sleep(LAG_IS_TOLD_SECONDS)  # before that the gauges are of a moment before
+        while behind := sum(_lag(each["probe_url"]) for each in self.system.processes() if each["name"] != SANDBOX):
+            if time.monotonic() - began > CATCH_UP_SECONDS_MAX:
+                raise Failed(f"consumers are {behind:,.0f} records behind, {CATCH_UP_SECONDS_MAX:.0f} s after the load")
+            time.sleep(0.5)
+        return time.monotonic() - began
 
     async def restart(self) -> Figures:
         """Each service killed and started again: from the new process to ready, and to its consumers at work."""
@@ -245,3 +261,10 @@ def _report(probe_url: str) -> Mapping[str, Any]:
     except (OSError, ValueError):
         return {}
     return found
+
+
+def _lag(probe_url: str) -> float:
+    """Records that the consumers of a process have before them, as it told last."""
+    with urllib.request.urlopen(probe_url.removesuffix("/readyz") + "/metrics", timeout=5) as answer:  # noqa: S310 - ours
+        families = text_string_to_metric_families(answer.read().decode())
+    return sum(s.value for each in families if each.name == "corridor_consumer_lag_records" for s in each.samples)

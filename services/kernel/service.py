@@ -234,7 +234,8 @@ class Runtime:
 
     def health(self) -> Health:
         """Readiness: the database at the code's revision; consumers are named apart, HTTP never waits for Kafka."""
-        consumers = {"kafka": Check(self._consuming, required=False)} if self.service.inbox else {}
+        listens = self.service.inbox or self.service.projections
+        consumers = {"kafka": Check(self._consuming, required=False)} if listens else {}
         return Health(database=self._database, migrations=self._migrated, others=consumers)
 
     async def _database(self) -> object:

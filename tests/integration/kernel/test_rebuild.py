@@ -213,6 +213,17 @@ async def test_a_death_leaves_what_is_shown_and_the_next_run_begins_anew(
         assert await is_right(place)
 
 
+async def test_a_process_that_keeps_read_tables_alone_says_whether_it_follows(place: Town) -> None:
+    async with place.process() as runtime:
+
+        async def follows() -> bool:
+            said = (await runtime.health().report())["dependencies"]
+            return bool(said["kafka"] == "ok")
+
+        assert not await follows()
+        await until(follows)
+
+
 async def test_two_at_once_exclude_each_other(place: Town) -> None:
     await place.create(10)
     await place.publish()
