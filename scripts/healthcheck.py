@@ -8,13 +8,14 @@ import sys
 import urllib.request
 
 ANSWER_SECONDS = 2.0
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # Docker may set HTTP_PROXY in every container
 
 
 def main() -> int:
     """0 when it answers 200 in time."""
     url = os.environ.get("HEALTH_URL") or f"http://127.0.0.1:{os.environ.get('PORT', '8080')}/healthz"
     try:
-        with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - http, and our own
+        with DIRECT.open(url, timeout=ANSWER_SECONDS) as answer:
             return 0 if answer.status == 200 else 1
     except OSError as error:
         print(f"{url}: {error}", file=sys.stderr)

@@ -191,7 +191,8 @@ OURS = (
     ),
     ProblemType(
         slug="temporarily-unavailable", status=503,
-        meaning="Something that we need is away for the moment, or too many requests wait. " + NOTHING_DONE,
+        meaning="Something that we need is away for the moment, or too many requests wait. "
+        "Nothing was done, unless it failed at the very end: then it was done, and only the answer is missing.",
         action="Wait for as many seconds as `Retry-After` says. " + SAME_KEY,
     ),
     ProblemType(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from asyncpg.transaction import Transaction
@@ -63,6 +63,9 @@ async def showing(
     finally:
         copying.cancel()
         await asyncio.gather(copying, return_exceptions=True)
+        with suppress(Exception):  # whoever gives up has something to note in this session
+            if operations.connection.is_in_transaction():
+                await transaction.rollback()
 
 
 async def _copy(operations: Operations, projection: Projection, table: str, transaction: Transaction) -> str:

@@ -7,7 +7,8 @@ import multiprocessing
 import pickle
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -62,7 +63,7 @@ async def in_a_process(share: Share) -> AsyncIterator[Folder]:
     context = multiprocessing.get_context("spawn")
     near, far = context.Pipe()
     process = context.Process(target=_serve, args=(far, share), daemon=True)
-    process.start()
+    _start(process)
     far.close()  # so that the end of the process is the end of the pipe
     folder = ProcessFolder(near, process)
     try:
@@ -71,15 +72,25 @@ async def in_a_process(share: Share) -> AsyncIterator[Folder]:
         await folder.close()
 
 
+def _start(process: BaseProcess) -> None:
+    """Deaf to Ctrl-C of the terminal from its first instruction: the other end decides what ends."""
+    resource_tracker.ensure_running()  # it unblocks what it finds blocked
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(pipe: Pipe, share: Share) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: the other end decides what ends
     heap.keep()
     try:
         uvloop.run(_answer(pipe, share))
     except (EOFError, BrokenPipeError):
         return
     except Exception as error:  # noqa: BLE001 - it is raised where somebody waits
-        pipe.send(_portable(error))
+        with suppress(OSError):  # it has ended
+            pipe.send(_portable(error))
 
 
 async def _answer(pipe: Pipe, share: Share) -> None:

@@ -27,6 +27,7 @@ class Team:
         self.results: Mapping[str, int] = {}
         self.parked: list[Row] = []
         self._folders = folders
+        self._taken = [0] * len(folders)  # as they said last
 
     @property
     def records(self) -> int:
@@ -40,7 +41,7 @@ class Team:
     async def to(self, ends: Positions, reports: Reports) -> None:
         """Fold up to `ends`. Raises what one of them raises; the others are then at work no more."""
         clock = Clock(reports, "fold", self.records + self.behind(ends))
-        taken = [0] * len(self._folders)
+        taken = self._taken
         works = {asyncio.create_task(_work(each, ends, taken, at)) for at, each in enumerate(self._folders)}
         stands, pending = [], works
         try:

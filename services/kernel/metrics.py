@@ -68,8 +68,10 @@ CONSUMER_LAG = _gauge("corridor_consumer_lag_records", "Records not yet taken", 
 CONSUMER_LAG_SECONDS = _gauge(
     "corridor_consumer_lag_seconds", "Age of the oldest record not yet taken; 0: none", "consumer", "topic"
 )
-PARKED_STREAMS = _gauge("corridor_parked_streams", "Streams that wait for a person")
+PARKED_STREAMS = _gauge("corridor_parked_streams", "Streams, and records that name no stream, that wait for a person")
 OUTBOX_STUCK = _gauge("corridor_outbox_stuck", "Events that no broker takes, and those behind them in their streams")
+for _waits in (OUTBOX_BACKLOG, OUTBOX_OLDEST_SECONDS, PARKED_STREAMS, OUTBOX_STUCK):
+    _waits.set(float("nan"))  # not measured yet; 0 would say that nothing waits
 SIDE_EFFECTS = _counter("corridor_side_effects_total", "Side effects worked on", "name", "result")
 
 IDEMPOTENCY_EVENTS = _counter("idempotency_events_total", "What became of request keys", "outcome")

@@ -53,7 +53,7 @@ def closing(status: int, slug: str, detail: str = "") -> Problem:
 
 
 def unavailable(detail: str = "", retry_after_seconds: int = 1) -> Problem:
-    """Something that we need is away for the moment. Nothing was done; the same request may be sent again."""
+    """Something that we need is away for the moment, or went away at the end: the same request finds out."""
     retry_after = (b"retry-after", b"%d" % retry_after_seconds)
     return Problem(503, "temporarily-unavailable", detail, headers=(retry_after,))
 

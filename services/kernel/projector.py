@@ -237,8 +237,18 @@ async def live_version(store: PostgresStore, name: str) -> int:
 
 
 def hash_of(projection: Projection) -> str:
-    """64 bits over a whole row, as an expression of SQL: what differs by accident is seen, nothing more is asked."""
-    return f"hash_record_extended(row({', '.join(name for name, _ in projection.columns())}), 0)"
+    """64 bits over a whole row, as an expression of SQL: what differs by accident is seen, nothing more is asked.
+
+    Of a number PostgreSQL hashes the xor of its halves: 1 and 2^32, -1 and 2^32 - 1 would be the same; so its bytes.
+    """
+    return f"hash_record_extended(row({', '.join(_hashable(*each) for each in projection.columns())}), 0)"
+
+
+_BYTES = {"bigint": "int8send", "timestamptz": "timestamptz_send"}
+
+
+def _hashable(name: str, kind: str) -> str:
+    return f"{_BYTES[kind]}({name})" if kind in _BYTES else name
 
 
 def digest_of(hashed: str) -> str:

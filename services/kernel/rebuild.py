@@ -122,11 +122,14 @@ async def show(target: Target, version: int, reports: Reports) -> Rebuilt:
 
 
 async def _was_whole(operations: Operations, target: Target, version: int) -> bool:
-    """Whether its rows are those of a position. Those of a fold that was given up are not: all would come twice."""
-    if await operations.positions(target.consumer(version), target.epoch):
+    """Whether its rows are those of a position. Those of a fold that was given up are not: all would come twice, or
+    never, where there are cursors and the rows behind them were not written any more."""
+    consumer = target.consumer(version)
+    if await operations.positions(consumer, target.epoch):
         return True
-    table = target.projection.table(version)
-    return not await operations.connection.fetchval(f"SELECT EXISTS (SELECT FROM {table})")  # noqa: S608 - our own name
+    begun = f"""SELECT EXISTS (SELECT FROM {target.projection.table(version)})
+                OR EXISTS (SELECT FROM stream_cursor WHERE consumer = $1)"""  # noqa: S608 - our own name
+    return not await operations.connection.fetchval(begun, consumer)
 
 
 PARKED_ERROR = 7  # column of the part `parked`

@@ -182,13 +182,14 @@ class Runtime:
         )
 
     def _project(self, projection: Projection, version: int, failed: Fatal) -> Lane:
-        lane = PostgresStore(self._connector(projection_lane(projection.name, version)), projection.parts(version))
+        lane_name = projection_lane(projection.name, version)
+        lane = PostgresStore(self._connector(lane_name), projection.parts(version))
         standing = Standing() if projection.opens else None
         inbox = projection.inbox(self.service.name, version, standing)
         projector = Projector(lane, projection, version, standing)
         counted = _counted(inbox.name)
         consumer = Consumer(inbox, projector, projector, self.actor, epoch=self.settings.epoch, counted=counted)
-        return ProjectionLane(self._subscription(consumer, failed), lane, self._forget)
+        return ProjectionLane(self._subscription(consumer, failed), lane, partial(self._forget, lane_name))
 
     async def _subscribe(self, consumer: Consumer) -> None:
         await self._subscription(consumer, fatal).run()
@@ -201,8 +202,9 @@ class Runtime:
         self.subscriptions.append(subscription)
         return subscription
 
-    def _forget(self, subscription: KafkaSubscription) -> None:
-        """It has ended, and so has its lag."""
+    def _forget(self, lane: str, subscription: KafkaSubscription) -> None:
+        """It has ended, and so have its lag and its session."""
+        metrics.POOL_SIZE.remove(lane)
         self.subscriptions.remove(subscription)
         for gauge in (metrics.CONSUMER_LAG, metrics.CONSUMER_LAG_SECONDS):
             gauge.remove_by_labels({"consumer": subscription.name})
@@ -214,11 +216,11 @@ class Runtime:
     async def _gauge(self) -> None:
         """What waits: the outbox and its age, parked streams, lag. Every few seconds, so that it costs nothing."""
         while True:
-            await asyncio.sleep(GAUGE_SECONDS)
             try:
                 await self._measure()
             except Exception as error:  # noqa: BLE001 - what only measures never ends the process
                 _LOG.warning("not_measured", error=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(GAUGE_SECONDS)
 
     async def _measure(self) -> None:
         await self.pool.trim()
@@ -255,7 +257,8 @@ BACKLOG = """
            coalesce((SELECT extract(epoch FROM now() - e.recorded_at)::float8
                      FROM (SELECT first_seq AS global_seq FROM outbox ORDER BY first_seq LIMIT 1) o
                      JOIN event e USING (global_seq)), 0),
-           (SELECT count(*) FROM stream_cursor WHERE parked),
+           (SELECT count(*) FROM stream_cursor WHERE parked)
+               + (SELECT count(*) FROM parked_event WHERE resolved_at IS NULL AND stream_id IS NULL),
            (SELECT count(*) FROM outbox_stuck)"""
 
 

@@ -147,7 +147,7 @@ def routes(store: PostgresStore, callers: Callers) -> Router:
         """One account with both sides of its balance."""
         callers.overseer(request.headers)
         account_id = request.path_params["account_id"]
-        found = await account(store, account_id)
+        found = None if "\x00" in account_id else await account(store, account_id)  # PostgreSQL takes no NUL
         if found is None:
             raise AccountNotFound(account_id[:80])
         return json_reply(found)

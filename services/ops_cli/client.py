@@ -133,7 +133,7 @@ class Client:
         try:
             response = self._http.request(method, path, params=params, content=content, headers=dict(headers), **extra)
         except httpx2.TransportError as error:
-            raise lost(error, self._target.base_url) from None
+            raise lost(error, self._target.base_url, reads=method == "GET") from None
         answer = Answer(response.status_code, response.headers, response.content)
         if self._verbose:
             self._verbose(f"{method} {response.url.path} {answer.status} {1000 * (time.monotonic() - started):.0f} ms")
@@ -155,7 +155,7 @@ def _traceparent() -> str:
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 
-def lost(error: Exception, where: str) -> OpsError:
+def lost(error: Exception, where: str, *, reads: bool) -> OpsError:
     """No answer: whether it may have been done decides the code."""
     facts = {"address": where}
     if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
@@ -163,6 +163,13 @@ def lost(error: Exception, where: str) -> OpsError:
         return OpsError(
             Exit.UNAVAILABLE, f"no connection: {words}", facts=facts, hint="is it up? `make up`, or `ops-cli doctor`"
         )
+    if reads:  # nothing can have been done, and such a command takes no key
+        late = isinstance(error, httpx2.TimeoutException)
+        return OpsError(
+            Exit.TIMED_OUT if late else Exit.UNAVAILABLE,
+            "not answered in time" if late else f"the connection broke ({type(error).__name__})", facts=facts,
+            hint="ops-cli triage says what is away; or wait longer: --timeout 60s",
+        )  # fmt: skip
     if isinstance(error, httpx2.TimeoutException):
         return OpsError(
             Exit.TIMED_OUT, "not answered in time; it may still be done", facts=facts,

@@ -1,13 +1,15 @@
 """What to do next, by the code of a problem; else by its HTTP status."""
 
+KYC = "an operator decides KYC of a profile first (POST /v1/profiles/{id}/kyc)"
 BY_CODE = {
     "QUOTE_EXPIRED": 'the price is gone; ask for a new one: ops-cli quote create "100.00 GBP" --corridor GB-ET',
-    "QUOTE_ALREADY_ACCEPTED": "one quote, one transfer; find it: ops-cli transfer list",
+    "QUOTE_USED": "one quote, one transfer; find it: ops-cli transfer list",
     "IDEMPOTENCY_CONFLICT": "this key was used for something else: ops-cli idempotency lookup KEY",
     "IDEMPOTENCY_KEY_MISSING": "give one: --idempotency-key KEY",
-    "KYC_NOT_APPROVED": "an operator decides KYC of a profile first (POST /v1/profiles/{id}/kyc)",
+    "SENDER_KYC_REQUIRED": KYC,
+    "RECEIVER_KYC_REQUIRED": KYC,
     "TRANSFER_NOT_FOUND": "is it of this system? ops-cli transfer list",
-    "CORRIDOR_UNKNOWN": "the corridors that are served: GET /v1/corridors",
+    "CORRIDOR_UNSUPPORTED": "the corridors that are served: GET /v1/corridors",
     "MAINTENANCE": "writes of customers are paused; reads go on",
 }
 BY_STATUS = {
@@ -21,7 +23,7 @@ BY_STATUS = {
     429: "too many requests; safe to try again later",
     500: "a fault of ours; look the trace up in the logs",
     502: "safe to try again",
-    503: "nothing was done; safe to try again: ops-cli status says what is away",
+    503: "safe to try again under the same --idempotency-key: ops-cli status says what is away",
     504: "it may have been done; ask again with the same --idempotency-key",
 }
 

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from services.kernel import heap
 from services.kernel.fold import TooManyParked
 from services.kernel.operations import Busy, NoProjection
+from services.kernel.projection_check import StoreUnreadable
 from services.kernel.rebuild import NobodyFollows, TopicShortened, Unappliable
 from services.kernel.store import ContentRefused, Unavailable
 from services.kernel.topic_admin import TopicsDiffer
@@ -25,6 +26,7 @@ CODES: Mapping[type[Exception], tuple[Exit, str]] = {
     TopicShortened: (Exit.PRECONDITION, "topics are kept for ever: see what has shortened this one"),
     Unappliable: (Exit.ANSWER_IS_NO, "the live version stays; --accept-parked shows the new one all the same"),
     TooManyParked: (Exit.ANSWER_IS_NO, "the live version stays; this release cannot read the topic"),
+    StoreUnreadable: (Exit.ANSWER_IS_NO, "which events were altered: ops-cli event verify"),
     NobodyFollows: (Exit.PRECONDITION, "start the service, then do it again"),
     TimeoutError: (Exit.TIMED_OUT, "the live version stays; see the log of the service"),
     TopicMissing: (Exit.NOT_FOUND, "make it: ops-cli topic ensure"),

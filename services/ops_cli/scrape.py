@@ -26,6 +26,10 @@ class Process:
     report: dict[str, Any]
     samples: Samples = field(repr=False, default_factory=dict)
 
+    def lacks(self, part: str) -> bool:
+        """Whether it says that this part of what it depends on is away."""
+        return bool(self.report.get("dependencies", {}).get(part) == "down")
+
     def values(self, metric: str, **labels: str) -> list[float]:
         """Of all series of that name that have these labels."""
         wanted = set(labels.items())

@@ -150,3 +150,19 @@ def test_the_broker_is_the_one_that_the_suite_runs_on() -> None:
     pom = (ROOT / "deploy" / "kafka" / "pom.xml").read_text(encoding="utf-8")
     version = compose()["kafka"]["image"].removeprefix("apache/kafka:")
     assert f"<version>{version}</version>" in pom
+
+
+def test_what_gives_way_has_fewer_shares_since_a_nice_value_ends_at_its_container() -> None:
+    yielding = {service for service in SERVICES if _niceness(service)}
+    assert yielding == {"reconciliation", "review"}
+    assert {name for name, each in compose().items() if each.get("cpu_shares", 1024) < 1024} == yielding
+
+
+def _niceness(service: str) -> int:
+    (found,) = (one for one in dataclasses.fields(settings_of(service)) if one.name == "niceness")
+    return int(str(found.default))
+
+
+def test_the_database_is_not_healthy_while_it_is_being_made() -> None:
+    """The image's first server, which runs its scripts, listens on the socket alone."""
+    assert "-h 127.0.0.1" in compose()["postgres"]["healthcheck"]["test"][1]

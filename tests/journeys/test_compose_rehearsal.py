@@ -27,6 +27,7 @@ from tests.house.test_containers import compose
 
 READY_SECONDS = COMMAND_SECONDS = 60
 PASSWORD = "a password of the first operator"
+PROXIED = {"http_proxy": "http://127.0.0.1:1"}  # Docker's own settings put one into every container
 Places = Mapping[str, str]  # "quote:8080" -> "127.0.0.1:34567"
 
 
@@ -59,7 +60,7 @@ class Rehearsal:
     def run(self, name: str, *command: str, text: str = "") -> subprocess.CompletedProcess[str]:
         argv = [sys.executable, *(command or self.services[name]["command"][1:])]
         return subprocess.run(
-            argv, cwd=ROOT, env=self.environment(name), input=text, capture_output=True, text=True,
+            argv, cwd=ROOT, env=self.environment(name) | PROXIED, input=text, capture_output=True, text=True,
             timeout=COMMAND_SECONDS, check=False,
         )  # fmt: skip
 
@@ -160,6 +161,25 @@ def test_the_first_operator_logs_in_and_a_quote_is_priced(rehearsal: Rehearsal) 
 @pytest.mark.parametrize("name", [*SERVICES, "sandbox"])
 def test_its_health_check_says_so(rehearsal: Rehearsal, name: str) -> None:
     assert rehearsal.run(name, "-m", "scripts.healthcheck").returncode == 0
+
+
+def test_one_more_payout_worker_is_started_by_the_name_of_the_runbook(rehearsal: Rehearsal, tmp_path: Path) -> None:
+    place = f"127.0.0.1:{free_port()}"
+    environment = rehearsal.environment("payout_orchestrator") | {"PORT": place.rpartition(":")[2]}
+    with (tmp_path / "log").open("wb") as log:
+        argv = [sys.executable, "-m", "app.workers.payout_worker"]
+        more = subprocess.Popen(argv, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + READY_SECONDS
+        while _answer(place, "GET", "/readyz")[0] != 200:
+            assert more.poll() is None, (tmp_path / "log").read_text()[-2_000:]
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        more.terminate()
+        assert more.wait(timeout=READY_SECONDS) == 0
+    finally:
+        more.kill()
+        more.wait()
 
 
 def test_a_dead_container_is_seen_by_its_health_check(rehearsal: Rehearsal) -> None:

@@ -52,7 +52,8 @@ public final class TransferFollower {
         TransferFollower follower = new TransferFollower();
         follower.follow(arguments[0], List.of(arguments).contains("--until-end"));
         System.out.println(follower.summary());
-        System.exit(follower.transfers.values().stream().anyMatch(each -> each.held != null) ? 1 : 0);
+        boolean held = follower.transfers.values().stream().anyMatch(each -> each.held != null);
+        System.exit(held || follower.counts.containsKey("unreadable") ? 1 : 0);
     }
 
     /** Without a consumer group: every partition is ours, and a replay is a seek to the beginning. */

@@ -181,6 +181,8 @@ async def follow(bootstrap: str, follower: Follower, *, until_end: bool) -> None
         for partition in partitions:
             consumer.seek(partition, follower.position(partition.partition))
         ends = await consumer.end_offsets(partitions)
+        if any(follower.position(at.partition) > end for at, end in ends.items()):
+            raise SystemExit("the topic ends before what was read: it was made anew (ce_epoch). Begin again: --replay")
         while not (until_end and all(follower.position(at.partition) >= end for at, end in ends.items())):
             polled = await consumer.getmany(timeout_ms=500, max_records=BATCH_MAX)
             for partition, records in polled.items():
@@ -190,7 +192,7 @@ async def follow(bootstrap: str, follower: Follower, *, until_end: bool) -> None
 
 
 def main() -> int:
-    """0, or 1 when a transfer had to be held."""
+    """0, or 1 when a transfer had to be held or a record could not be read."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bootstrap", default="localhost:9092")
     parser.add_argument("--schemas", type=Path, required=True, help="the folder contracts/schemas")
@@ -203,7 +205,7 @@ def main() -> int:
         follower.forget()
     asyncio.run(follow(chosen.bootstrap, follower, until_end=chosen.until_end))
     print(follower.summary())
-    return 1 if follower.held() else 0
+    return 1 if follower.held() or follower.counts["unreadable"] else 0
 
 
 if __name__ == "__main__":

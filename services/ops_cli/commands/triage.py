@@ -57,7 +57,9 @@ def parts(found: Sequence[Process]) -> list[Check]:
         if not each.ready:
             down = [name for name, state in each.report.get("dependencies", {}).items() if state == "down"]
             words = f"{each.name} lacks {', '.join(down)}" if down else f"{each.name} does not answer"
-            checks.append(Check("1 ready", "bad", words, f"its log: var/log/{each.name}.log"))
+            checks.append(Check("1 ready", "bad", words, f"its log: {facts_path().parent.parent}/log/{each.name}.log"))
+    if away := [each.name for each in found if each.ready and each.lacks("kafka")]:
+        checks.append(Check("1 ready", "bad", f"without Kafka: {', '.join(away)}", "ops-cli doctor"))
     return checks
 
 

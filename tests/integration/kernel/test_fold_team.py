@@ -7,14 +7,17 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import asyncpg
 import psutil
 import pytest
 
 from services.kernel import fold_team
 from services.kernel.fold_process import ProcessFolder
 from services.kernel.folding import Stand
+from services.kernel.operations import Operations
 from services.kernel.progress import Progress
 from services.kernel.rebuild import Unappliable, rebuild
 from services.kernel.store import Unavailable
@@ -42,7 +45,14 @@ def several(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def children() -> list[psutil.Process]:
-    return [each for each in psutil.Process().children() if "multiprocessing.spawn" in " ".join(each.cmdline())]
+    return [each for each in psutil.Process().children() if "multiprocessing.spawn" in " ".join(_words(each))]
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # or a zombie: dead, and not asked after yet
+        return []
 
 
 async def test_several_make_what_one_makes(place: Town, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,6 +107,54 @@ async def test_a_process_that_is_killed_ends_the_rebuild_and_changes_nothing(
     assert await place.live() == 1
     made = await rebuild(place.target(LIFE), quiet)
     assert (made.version, made.records) == (3, 100)
+
+
+@asynccontextmanager
+async def locked(place: Town, table: str) -> AsyncIterator[None]:
+    connection = await asyncpg.connect(place.dsn, server_settings={"search_path": "transfer"})
+    await connection.execute("BEGIN")
+    await connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+    try:
+        yield
+    finally:
+        await connection.close()
+
+
+@pytest.mark.usefixtures("several")
+async def test_who_dies_while_the_live_version_is_copied_leaves_a_version_that_is_given_up(
+    place: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await place.create(100)
+    await place.publish()
+    begin = Operations.begin
+
+    async with AsyncExitStack() as stack:
+
+        async def begun(self: Operations, service: str, projection: str) -> int:
+            number = await begin(self, service, projection)
+            await stack.enter_async_context(locked(place, "quote_terms_v1"))
+            return number
+
+        def dies(_: Progress) -> None:
+            for each in children():
+                each.kill()
+
+        monkeypatch.setattr(Operations, "begin", begun)
+        with pytest.raises(Unavailable):
+            await rebuild(place.target(LIFE), dies)
+    assert await place.status() == {1: "live", 2: "retired"}
+
+
+@pytest.mark.usefixtures("several")
+async def test_progress_never_goes_back(place: Town) -> None:
+    await place.create(300)
+    await place.publish()
+    said: list[int] = []
+    async with place.process(LIFE):
+        await place.caught_up(1)
+        await rebuild(place.target(LIFE), lambda told: said.append(told.done) if told.phase == "fold" else None)
+    assert said == sorted(said)
+    assert said[-1] == 300
 
 
 @pytest.mark.usefixtures("several")

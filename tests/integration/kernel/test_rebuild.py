@@ -12,12 +12,17 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from contracts import topics
+from services.kernel import metrics
 from services.kernel import rebuild as rebuilding
+from services.kernel.fold import Rows
 from services.kernel.operations import Busy, NoProjection, operating
 from services.kernel.progress import Progress
-from services.kernel.projection_check import STORE, TOPIC, verify
+from services.kernel.projection_check import STORE, TOPIC, StoreUnreadable, verify
+from services.kernel.projector import hash_of
 from services.kernel.rebuild import NobodyFollows, Unappliable, rebuild, show
+from services.kernel.store import Unavailable
 from services.kernel.topic_reader import reading
+from services.reconciliation.projections import payouts
 from tests.integration.kernel.backends import make_topic
 from tests.support.fakes import until
 from tests.support.town import LIFE, PARTITIONS, TERMS, Town, running, town, wrong
@@ -224,6 +229,21 @@ async def test_a_process_that_keeps_read_tables_alone_says_whether_it_follows(pl
         await until(follows)
 
 
+async def test_a_version_that_has_gone_is_no_session_that_may_be_opened(place: Town) -> None:
+    def lanes() -> set[str]:
+        told = (sample.labels["lane"] for family in metrics.POOL_SIZE.collect() for sample in family.samples)
+        return {lane for lane in told if lane.startswith("quote_terms ")}
+
+    async def only_the_second() -> bool:
+        return lanes() == {"quote_terms v2"}
+
+    async with place.process():
+        await place.caught_up(1)
+        assert lanes() == {"quote_terms v1"}
+        await rebuild(place.target(), quiet)
+        await until(only_the_second)
+
+
 async def test_two_at_once_exclude_each_other(place: Town) -> None:
     await place.create(10)
     await place.publish()
@@ -284,6 +304,55 @@ async def test_a_version_that_was_not_made_to_its_end_is_never_shown(
         await operations.mark("quote_terms", 2, "catching_up", {})
         for service in ("transfer", "nobody"):
             assert not await operations.swap(service, "quote_terms", 2)
+
+
+async def test_a_version_with_cursors_and_without_rows_is_never_shown(
+    place: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever followed it would take every record for one that was taken: the end is reached, and nothing is there."""
+    await place.create(30)
+    await place.publish()
+
+    async def dies(rows: Rows) -> None:
+        await rows.written()
+        raise Unavailable("the disk is full")
+
+    async with place.process():
+        await place.caught_up(1)
+        with monkeypatch.context() as patched:
+            patched.setattr(Rows, "flush", dies)
+            with pytest.raises(Unavailable, match="disk"):
+                await rebuild(place.target(), quiet)
+        assert await place.fetch(CURSORS, "transfer.quote_terms.v2")
+        with pytest.raises(NoProjection, match="there is: none"):
+            await show(place.target(), 2, quiet)
+    assert len(await place.rows()) == 30
+
+
+async def test_a_store_that_was_altered_is_no_and_says_where_to_look(place: Town) -> None:
+    await place.create(20)
+    await place.publish()
+    async with place.process():
+        await place.caught_up(1)
+    await place.fetch("ALTER TABLE event DISABLE TRIGGER ALL", schema="quote")
+    await place.fetch("UPDATE event SET data = 'x' WHERE version = 1", schema="quote")
+    with pytest.raises(StoreUnreadable, match=r"corridor\.quote\.created\.v1 cannot be read"):
+        await verify(place.target(), (TOPIC, STORE), quiet)
+
+
+PAYOUT = """
+    INSERT INTO a_payout VALUES (gen_random_uuid(), gen_random_uuid(), 'paid', 4294967296, 'EUR', 'x', true, true,
+                                 4294967295, 'EUR', '2026-01-01')"""
+
+
+async def test_amounts_that_postgresql_hashes_alike_differ_here(place: Town) -> None:
+    """Of a bigint it hashes the xor of its halves: 2^32 and 1, 2^32 - 1 and -1."""
+    await place.fetch(f"CREATE TABLE a_payout ({payouts.PROJECTION.form()})")
+    await place.fetch(PAYOUT)
+    asked = f"SELECT {hash_of(payouts.PROJECTION)} FROM a_payout"  # noqa: S608 - our own names
+    one = await place.fetch(asked)
+    await place.fetch("UPDATE a_payout SET amount_minor = 1, confirmed_minor = -1")
+    assert await place.fetch(asked) != one
 
 
 async def test_positions_of_a_topic_that_was_made_anew_since_hold_nothing_up(

@@ -95,6 +95,16 @@ def test_who_may_call_is_as_documented(live: Live, found: Found) -> None:
     assert refused == wanted, "the documentation says otherwise; the route may need roles=(...)"
 
 
+@pytest.mark.parametrize("word", ["%00", "%01%7f", "%F0%9F%92%B8", "a" * 3_000, "%2e%2e%2f"])
+def test_no_word_in_a_path_is_an_error_of_ours(live: Live, word: str) -> None:
+    for found in ROUTES:
+        path = re.sub(r"\{[^}]*}", word, found.route.path)
+        if path != found.route.path and found.route.method == "GET":
+            for role in ("customer", "operator"):
+                said = requests.get(live.url + path, headers=live.headers(role), timeout=10)
+                assert said.status_code < 500, (path[:80], role, said.text)
+
+
 def status_of(live: Live, found: Found, role: str) -> int:
     """Of a request with an empty object for a body, so that nothing is done."""
     path = found.route.path.replace(":path", "")

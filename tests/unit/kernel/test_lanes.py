@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -88,10 +90,25 @@ async def test_what_a_worker_takes_is_leased_for_as_long_as_is_configured(
     assert taken.leases == [seconds]
 
 
+def test_nothing_waits_is_not_said_before_it_was_measured() -> None:
+    code = "from services.kernel import metrics; print(metrics.OUTBOX_BACKLOG._value.get())"
+    fresh = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert fresh.stdout == "nan\n"
+
+
+async def test_what_waits_is_measured_at_once() -> None:
+    made, reads = runtime(), Reads((7, 1.5, 2, 0))
+    reads.asked = 2
+    made.probes = reads  # type: ignore[assignment]
+    measuring = asyncio.create_task(made._gauge())
+    await until(lambda: _is(metrics.OUTBOX_BACKLOG._value.get() == 7), seconds=2.0)
+    measuring.cancel()
+
+
 async def test_what_only_measures_survives_what_it_measures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "GAUGE_SECONDS", 0.001)
     made, lagging = runtime(), Lagging()
-    made.probes = Reads((7, 1.5, 2))  # type: ignore[assignment]
+    made.probes = Reads((7, 1.5, 2, 0))  # type: ignore[assignment]
     made.subscriptions = [lagging]  # type: ignore[list-item]
     measuring = asyncio.create_task(made._gauge())
     await until(lambda: _is(lagging.asked >= 3 or measuring.done()))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import pytest
 
 from services.kernel.connections import Room
+from services.ops_cli.checks import Check
+from services.ops_cli.commands.triage import parts
 from services.ops_cli.health import beyond
-from services.ops_cli.moving import publishing
+from services.ops_cli.moving import consuming, publishing
 from services.ops_cli.scrape import Process, Samples
 from services.ops_cli.stores import connections
 
@@ -44,3 +48,32 @@ def test_an_event_that_no_broker_takes_is_bad_however_short_the_outbox_is() -> N
 )
 def test_a_clock_is_blamed_for_what_neither_waiting_nor_whole_seconds_explain(told: float, skew: float) -> None:
     assert beyond(told, before=100.0, after=101.5, resolution=2.0) == skew
+
+
+def told(name: str, samples: Samples, **dependencies: str) -> Process:
+    return Process(name, ready=True, report={"dependencies": dependencies}, samples=samples)
+
+
+QUIET: Samples = {("corridor_outbox_backlog", ()): 0.0, ("corridor_parked_streams", ()): 0.0}
+
+
+@pytest.mark.parametrize("ask", [publishing, consuming])
+def test_nobody_waits_is_not_said_of_a_process_that_does_not_tell(ask: Callable[[Sequence[Process]], Check]) -> None:
+    quote, sandbox = told("quote", QUIET), told("sandbox", {("sandbox_deliveries_pending", ()): 0.0})
+    assert ask([quote, sandbox]).verdict == "ok"
+    for transfer in (Process("transfer", ready=False, report={}), told("transfer", {("worker_runs_total", ()): 0.0})):
+        found = ask([quote, sandbox, transfer])
+        assert found.verdict == "unknown"
+        assert "nothing is known of transfer" in found.words
+
+
+def test_who_has_no_kafka_consumes_nothing() -> None:
+    found = consuming([told("quote", QUIET, kafka="ok"), told("transfer", QUIET, kafka="down")])
+    assert (found.verdict, found.words) == ("bad", "without Kafka: transfer")
+    (ready,) = parts([told("quote", QUIET, kafka="ok"), told("transfer", QUIET, kafka="down")])
+    assert (ready.verdict, ready.words, ready.hint) == ("bad", "without Kafka: transfer", "ops-cli doctor")
+
+
+def test_a_parked_stream_names_the_command_that_shows_it() -> None:
+    found = consuming([told("quote", QUIET | {("corridor_parked_streams", ()): 1.0})])
+    assert (found.verdict, found.hint) == ("attention", "ops-cli review list --reason parked_stream")

@@ -50,9 +50,12 @@ def test_nobody_there_is_10_and_says_where(ops: Ops, door: Door, monkeypatch: py
 def test_a_door_that_does_not_answer_is_8(ops: Ops, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("OPS_BASE_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        ran = ops("payout", "get", "p1", "--timeout", "1s")
-    assert ran.code == 8
-    assert "it may still be done" in ran.err
+        read = ops("payout", "get", "p1", "--timeout", "1s")
+        write = ops("quote", "create", "100.00 GBP", "--corridor", "GB-ET", "--timeout", "1s")
+    assert (read.code, write.code) == (8, 8)
+    assert "--idempotency-key" not in read.err
+    assert "it may still be done" in write.err
+    assert "--idempotency-key" in write.err
 
 
 def test_a_door_that_hangs_up_is_10(ops: Ops, door: Door) -> None:

@@ -1,0 +1,1 @@
+"""Names that runbooks start things by; what they start is in services/."""

@@ -1,0 +1,1 @@
+"""Workers by their names in the runbooks."""
