@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID, uuid4
@@ -189,9 +190,7 @@ async def running(work: Any) -> AsyncIterator[None]:
 @asynccontextmanager
 async def town(dsn: str, bootstrap: str) -> AsyncIterator[Town]:
     """With its role for operations and an empty topic. The database is the caller's own."""
-    connection = await asyncpg.connect(dsn)
-    await connection.execute(f"ALTER ROLE corridor_operations PASSWORD '{PASSWORD}'")
-    await connection.close()
+    await until(partial(_let_in, dsn))
     async with AsyncExitStack() as opened:
         found = Town(dsn, bootstrap)
         await found.publisher.start()
@@ -201,6 +200,18 @@ async def town(dsn: str, bootstrap: str) -> AsyncIterator[Town]:
         yield found
         if found.outbox._connection is not None:
             found.outbox._connection.terminate()
+
+
+async def _let_in(dsn: str) -> bool:
+    """Give the role its password. Roles belong to the cluster, where another test may be at it: then try again."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(f"ALTER ROLE corridor_operations PASSWORD '{PASSWORD}'")
+    except asyncpg.InternalServerError:  # tuple concurrently updated
+        return False
+    finally:
+        await connection.close()
+    return True
 
 
 Reports = Callable[[Any], None]

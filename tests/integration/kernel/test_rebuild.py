@@ -237,6 +237,9 @@ async def test_a_version_that_has_gone_is_no_session_that_may_be_opened(place: T
     async def only_the_second() -> bool:
         return lanes() == {"quote_terms v2"}
 
+    metrics.POOL_SIZE.clear()  # of processes of other tests, which were all this one
+    await place.create(1)
+    await place.publish()
     async with place.process():
         await place.caught_up(1)
         assert lanes() == {"quote_terms v1"}
