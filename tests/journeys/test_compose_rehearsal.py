@@ -84,11 +84,21 @@ def rehearsal(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         assert done.returncode == 0, done.stderr + done.stdout
         running = {name: whole.start(name, home / f"{name}.log") for name in (*SERVICES, "sandbox")}
         for each in running.values():
-            opened.callback(each.wait)
-            opened.callback(each.kill)
+            opened.callback(_ended, each)
+        for each in running.values():  # all at once, and politely: the broker has other tests after this one
+            opened.callback(each.terminate)
         for name, each in running.items():
             _wait(whole, name, each, home / f"{name}.log")
         yield whole
+
+
+def _ended(running: subprocess.Popen[bytes]) -> None:
+    """Was told to end, and has."""
+    try:
+        running.wait(READY_SECONDS)
+    finally:
+        running.kill()
+        running.wait()
 
 
 def _places(postgres: str, kafka: str) -> dict[str, str]:
