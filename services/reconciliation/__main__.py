@@ -28,7 +28,7 @@ from services.reconciliation.handlers.conductor import Conductor
 from services.reconciliation.handlers.schedule import Schedule
 from services.reconciliation.projections import bookings, deposits, found, payouts, transfers
 
-PACE_SECONDS = 1.0  # between two fetches: nobody waits for what it reads, and money goes first
+PACE_SECONDS = 3.0  # between two fetches: nobody waits for what it reads, and money goes first
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ from services.review.domain.reasons import Reason
 from services.review.ports import ParkedStreams
 from services.review.projections import queue
 
-PACE_SECONDS = 0.5  # between two fetches: a person may see an item so much later, and money goes first
+PACE_SECONDS = 1.5  # between two fetches: a person may see an item so much later, and money goes first
 
 
 @dataclass(frozen=True, kw_only=True)
