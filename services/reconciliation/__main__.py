@@ -42,7 +42,7 @@ class Settings(Kernel):
     provider_grace_seconds: Annotated[int, Var("RECON_PROVIDER_GRACE_SECONDS", at_least=0)] = 600
     quiet_seconds: Annotated[int, Var("RECON_QUIET_SECONDS", at_least=0)] = 120
     catch_up_seconds: Annotated[int, Var("RECON_CATCH_UP_SECONDS", at_least=1, at_most=600)] = 60
-    niceness: Annotated[int, Var("CORRIDOR_NICENESS", at_least=0, at_most=19)] = 10
+    niceness: Annotated[int, Var("CORRIDOR_NICENESS", at_least=0, at_most=19)] = 15
 
     def faults(self) -> list[str]:
         """A silent topic is given more time than a fact's consequences."""

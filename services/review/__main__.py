@@ -41,7 +41,7 @@ class Settings(Kernel):
     payout_url: Annotated[str, Var("PAYOUT_URL", check=is_address)]
     ledger_url: Annotated[str, Var("LEDGER_URL", check=is_address)]
     recon_url: Annotated[str, Var("RECON_URL", check=is_address)]
-    niceness: Annotated[int, Var("CORRIDOR_NICENESS", at_least=0, at_most=19)] = 10
+    niceness: Annotated[int, Var("CORRIDOR_NICENESS", at_least=0, at_most=19)] = 15
 
     def owners(self) -> dict[str, str]:
         """The address of each other service."""
