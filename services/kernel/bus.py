@@ -35,6 +35,7 @@ POLL_RECORDS_MAX = 500
 SILENCE_SECONDS_MAX = 30.0  # without a poll the process ends: aiokafka may never recover (its issues 376, 847)
 PACE_SECONDS = 0.08  # between the beginnings of two fetches: what arrives meanwhile is one batch and not ten
 AWAY_SECONDS = 0.5  # between two tries for a broker that is away
+HOLD_SECONDS = 5.0  # between two fetches of who gives way while the machine is full
 WAIT_MS = 500  # of a poll for a first record; one that stays empty is followed by a sleep of FastStream's
 SINGLE_MS = 2_000  # for one record that is known to be there
 HINT_SECONDS = 1.0  # positions are stored, and Kafka hears of them, this often; its own are only for lag displays
@@ -159,15 +160,18 @@ class KafkaSubscription:
         instance: str | None = None,
         *,
         pace_seconds: float = PACE_SECONDS,
+        holds: Callable[[], bool] = lambda: False,
     ) -> None:
         """`instance`, unique among the processes of the service: a process started again under the same one takes over
         its predecessor's partitions at once, where the group would wait for the session of the dead to end (and the
         embedded broker for ever). aiokafka does not understand being fenced, so two must never share one.
 
-        `pace_seconds`: between the beginnings of two fetches."""
+        `pace_seconds`: between the beginnings of two fetches. `holds` says whether to hold back now, though there is
+        more than one poll takes: then they are HOLD_SECONDS apart."""
         self._consumer = consumer
         self._fatal = fatal
         self._pace_seconds = pace_seconds
+        self._holds = holds
         self.lock = consumer.lock
         self.polled_at = time.monotonic()
         self._failed_at: dict[Partition, int] | None = None
@@ -236,7 +240,7 @@ class KafkaSubscription:
                 return {}
 
         client.getmany = watched
-        _pace(client, self._pace_seconds)
+        _pace(client, self._pace_seconds, self._holds)
 
     async def _placed(self) -> None:
         """The client asked Kafka for a position before ours was read: wait for that. FastStream would sleep for 5 s."""
@@ -360,26 +364,33 @@ class KafkaSubscription:
         await self._broker.stop()
 
 
-def _pace(client: AIOKafkaConsumer, seconds: float) -> None:
+def _pace(client: AIOKafkaConsumer, seconds: float, holds: Callable[[], bool]) -> None:
     """Fetches begin at a pace. One that waits at the broker is answered with the first record that arrives, so a lone
     record is not late; behind it, what arrives meanwhile is one batch. A full poll that is known to be there is fetched
-    at once. The embedded broker answers an empty fetch at once instead of waiting: without a pace the client would spin
-    on it."""
+    at once, unless we hold back. The embedded broker answers an empty fetch at once instead of waiting: without a pace
+    the client would spin on it."""
     fetcher = client._fetcher  # noqa: SLF001 - there is no public place to hold a fetch back
     actions = fetcher._get_actions_per_node  # noqa: SLF001
-    following = 0.0  # the earliest begin of the next fetch
+    begun = -HOLD_SECONDS  # the begin of the last fetch
 
     def paced(assignment: Any) -> Any:
-        nonlocal following
-        left = following - time.monotonic()
-        if left > 0 and _behind(assignment) < POLL_RECORDS_MAX:
+        nonlocal begun
+        left = begun + _apart(assignment, seconds, holds) - time.monotonic()
+        if left > 0:
             return [], {}, left, False, []  # nothing to send to any node; look again then
         found = actions(assignment)
         if found[0]:
-            following = time.monotonic() + seconds
+            begun = time.monotonic()
         return found
 
     fetcher._get_actions_per_node = paced  # noqa: SLF001
+
+
+def _apart(assignment: Any, seconds: float, holds: Callable[[], bool]) -> float:
+    """Seconds between the beginnings of two fetches."""
+    if _behind(assignment) < POLL_RECORDS_MAX:
+        return seconds
+    return max(seconds, HOLD_SECONDS) if holds() else 0.0
 
 
 def _behind(assignment: Any) -> int:

@@ -29,6 +29,7 @@ from services.kernel.operations import REGISTRY_LANE, projection_lane
 from services.kernel.outbox import PostgresOutbox
 from services.kernel.parts import Part
 from services.kernel.pool import Pool, PooledStore, session_limits
+from services.kernel.pressure import Pressure
 from services.kernel.projector import Projection, Projector, Standing
 from services.kernel.relay import SEND_SECONDS_MAX, Relay
 from services.kernel.settings import Kernel
@@ -36,6 +37,7 @@ from services.kernel.store import Write
 from services.kernel.telemetry import logger
 
 GAUGE_SECONDS = 5.0
+LATE_SECONDS_MAX = 120.0  # so far behind nobody gives way any more
 RELAY_SESSION = {"idle_session_timeout": str(int((SEND_SECONDS_MAX + 5) * 1_000))}  # ends a leader that hangs
 EXIT_CRASH = 70  # EX_SOFTWARE: the supervisor starts the process again
 _LOG = logger("service")
@@ -86,6 +88,8 @@ class Runtime:
             if kind == "wake" or calls
         }
         self.subscriptions: list[KafkaSubscription] = []
+        self._pressure = Pressure()
+        self._late_seconds = 0.0  # of the consumer that is furthest behind
         metrics.prepare_service(service.name)
 
     def store(self, lane: str, **more: str) -> PostgresStore:
@@ -198,9 +202,13 @@ class Runtime:
         metrics.prepare_consumer(consumer.inbox.name, consumer.inbox.topics)
         settings, pace = self.settings, self.service.pace_seconds
         where, instance = settings.kafka_bootstrap, settings.instance
-        subscription = KafkaSubscription(where, consumer, failed, instance, pace_seconds=pace)
+        subscription = KafkaSubscription(where, consumer, failed, instance, pace_seconds=pace, holds=self._gives_way)
         self.subscriptions.append(subscription)
         return subscription
+
+    def _gives_way(self) -> bool:
+        """While the machine is full, who may wait does; but not until somebody misses it."""
+        return self.settings.niceness > 0 and self._late_seconds < LATE_SECONDS_MAX and self._pressure.is_full()
 
     def _forget(self, lane: str, subscription: KafkaSubscription) -> None:
         """It has ended, and so have its lag and its session."""
@@ -229,10 +237,13 @@ class Runtime:
         metrics.OUTBOX_OLDEST_SECONDS.set(age)
         metrics.PARKED_STREAMS.set(parked)
         metrics.OUTBOX_STUCK.set(stuck)
+        late = 0.0
         for subscription in tuple(self.subscriptions):
             for topic, (records, seconds) in subscription.behind().items():
+                late = max(late, seconds)
                 metrics.CONSUMER_LAG.labels(subscription.name, topic).set(records)
                 metrics.CONSUMER_LAG_SECONDS.labels(subscription.name, topic).set(seconds)
+        self._late_seconds = late
 
     def health(self) -> Health:
         """Readiness: the database at the code's revision; consumers are named apart, HTTP never waits for Kafka."""
