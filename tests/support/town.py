@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID, uuid4
 
 import asyncpg
+from aiokafka import AIOKafkaProducer
 
 from contracts import topics
 from contracts.quote.v1 import QuoteAccepted, QuoteCreated, QuoteExpired
@@ -24,10 +25,12 @@ from services.kernel.event_store import PostgresStore, connector
 from services.kernel.folding import Target
 from services.kernel.ids import new_id
 from services.kernel.outbox import PostgresOutbox
+from services.kernel.progress import Progress
 from services.kernel.projector import Projection
 from services.kernel.relay import Relay
 from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, load
+from services.kernel.topic_reader import reading
 from services.quote import handlers
 from services.quote.domain import AcceptQuote, CreateQuote
 from services.transfer.projections import quote_terms
@@ -35,6 +38,11 @@ from services.transfer.projections.quote_terms import QuoteTermsRow
 from tests.support.fakes import until
 
 PARTITIONS = 4
+QUOTES = topics.QUOTE.name
+PARKED = """
+    SELECT topic, partition, "offset", stream_id, version, event_type, error, key, headers, value
+    FROM parked_event WHERE consumer = $1 ORDER BY partition, "offset" """
+CURSORS = "SELECT stream_id, source, last_version, last_hash, parked FROM stream_cursor WHERE consumer = $1 ORDER BY 1"
 PASSWORD = "of-a-test"
 TERMS = quote_terms.PROJECTION
 
@@ -163,6 +171,11 @@ class Town:
         """What readers see."""
         return {row[0]: (row[1], row[2]) for row in await self.fetch("SELECT * FROM quote_terms")}
 
+    async def kept(self, version: int) -> tuple[list[Any], list[Any]]:
+        """What is beside the rows of a version: what was parked, and the cursors."""
+        consumer = f"transfer.quote_terms.v{version}"
+        return await self.fetch(PARKED, consumer), await self.fetch(CURSORS, consumer)
+
     async def caught_up(self, version: int) -> None:
         """A version has taken everything that was published."""
         where = "SELECT coalesce(sum(next_offset), 0) FROM consumer_offset WHERE consumer = $1"
@@ -215,3 +228,30 @@ async def _let_in(dsn: str) -> bool:
 
 
 Reports = Callable[[Any], None]
+
+
+def quiet(_progress: Progress) -> None:
+    """Nobody watches."""
+
+
+async def publish_strange(place: Town) -> None:
+    """On the topic: a record twice, one without an identity, one of a stream whose second version is missing, and one
+    that says it is of another stream than its hash says."""
+    made = await place.create(20)
+    await place.accept(made[:10])
+    await place.publish()
+    async with reading(place.bootstrap, QUOTES) as reader:
+        records = [record async for polled in reader.to(await reader.ends()) for record in polled]
+    producer = AIOKafkaProducer(bootstrap_servers=place.bootstrap)
+    await producer.start()
+    again = next(record for record in records if dict(record.headers)["ce_streamversion"] == b"1")
+    ahead = next(record for record in records if dict(record.headers)["ce_subject"] == str(made[15]).encode())
+    later = [(name, b"3" if name == "ce_streamversion" else value) for name, value in ahead.headers]
+    other = [(name, str(uuid4()).encode() if name == "ce_subject" else value) for name, value in ahead.headers]
+    for value, headers, at in (
+        (again.value, again.headers, again.partition), (b"?", [], 0), (ahead.value, later, ahead.partition),
+        (ahead.value, other, ahead.partition),
+    ):  # fmt: skip
+        await producer.send_and_wait(QUOTES, value, partition=at, headers=list(headers))
+    await producer.stop()
+    place.published += 4

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from uuid import uuid4
 
 import pytest
 
-from tests.integration.kernel.backends import Backend, Memory, Postgres, execute, schema_in
+from tests.integration.kernel.backends import Backend, Memory, Postgres, execute, make_topic, schema_in
 from tests.support import stack
+from tests.support.town import PARTITIONS, QUOTES, Town, town
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +38,11 @@ def backend(request: pytest.FixtureRequest) -> Backend:
         return Memory()
     found: Postgres = request.getfixturevalue("postgres")
     return found
+
+
+@pytest.fixture
+async def place(new_database: Callable[[], str], broker: str) -> AsyncIterator[Town]:
+    """A town on an empty topic."""
+    await make_topic(broker, QUOTES, PARTITIONS, fresh=True)
+    async with town(new_database(), broker) as found:
+        yield found

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from contracts import topics
 from services.kernel import event_fold_check
 from services.kernel.event_check import Findings, Source, check
 from services.kernel.event_fold_check import check_from_topic
 from services.kernel.topic_reader import reading
 from services.quote import handlers
-from tests.integration.kernel.backends import make_topic
-from tests.support.town import PARTITIONS, Town, town
+from tests.support.town import PARTITIONS, QUOTES, Town
 
 pytestmark = pytest.mark.timeout(240)
-QUOTES = topics.QUOTE.name
 
 
 @pytest.fixture
-async def place(new_database: Callable[[], str], broker: str) -> AsyncIterator[Town]:
-    await make_topic(broker, QUOTES, PARTITIONS, fresh=True)
-    async with town(new_database(), broker) as found:
-        made = await found.create(40)
-        await found.accept(made[::2])
-        await found.publish()
-        yield found
+async def place(place: Town) -> Town:
+    """With forty quotes, half of them accepted."""
+    made = await place.create(40)
+    await place.accept(made[::2])
+    await place.publish()
+    return place
 
 
 def source(place: Town) -> Source:
