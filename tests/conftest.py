@@ -25,6 +25,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         stack.close_run(root)
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where everything is that a test may want, one that is skipped has proved nothing."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("NOTHING_SKIPPED") and reporter is not None and reporter.stats.get("skipped"):
+        reporter.write_line("NOTHING_SKIPPED: a test was skipped", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of Apache Kafka alone are skipped on the embedded broker."""
     if stack.in_containers():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -24,7 +24,7 @@ from services.kernel.codec import (
 )
 from services.kernel.decider import Decider
 from services.kernel.envelope import StoredEvent, envelope_of, headers_of
-from services.kernel.operations import Operations, operating
+from services.kernel.operations import Operations, Site, operating
 from services.kernel.partition import partition_of
 from services.kernel.progress import Clock, Reports
 from services.kernel.topic_reader import TopicReader, reading
@@ -52,16 +52,11 @@ EMPTY = """
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class Source(Site):
     """The events of one service, and where they are."""
 
-    dsn: str = field(repr=False)
-    bootstrap: str
-    service: str
-    schema: str
     topic: str
     deciders: tuple[Decider[Any, Any, Any], ...]
-    epoch: int = 1
 
 
 class Findings:

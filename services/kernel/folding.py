@@ -8,11 +8,11 @@ from __future__ import annotations
 import gc
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from services.kernel.fold import Rows, TopicFold, VersionCursors
-from services.kernel.operations import Version, operating
+from services.kernel.operations import Site, Version, operating
 from services.kernel.projector import Projection
 from services.kernel.store import Partition, Row
 from services.kernel.topic_reader import Positions, TopicReader, reading
@@ -21,16 +21,11 @@ Told = Callable[[int], None]  # how many records one has taken until now
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class Target(Site):
     """Which read table, and where everything is."""
 
-    dsn: str = field(repr=False)
-    bootstrap: str
-    service: str
-    schema: str
     projection: Projection
     writer_schema: str  # where the events of its topic are stored
-    epoch: int = 1
 
     def number(self, version: int) -> Version:
         """As the registry knows it."""

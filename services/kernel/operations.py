@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
@@ -29,6 +30,17 @@ REGISTRY = """
 
 
 Version = tuple[str, str, int]  # service, projection, number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Where a service has its tables and its topics, for whoever looks past HTTP."""
+
+    dsn: str = field(repr=False)
+    bootstrap: str
+    service: str
+    schema: str
+    epoch: int = 1
 
 
 class Busy(Exception):

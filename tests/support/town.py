@@ -27,6 +27,7 @@ from services.kernel.ids import new_id
 from services.kernel.outbox import PostgresOutbox
 from services.kernel.progress import Progress
 from services.kernel.projector import Projection
+from services.kernel.rebuild import Rebuilt
 from services.kernel.relay import Relay
 from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, load
@@ -232,6 +233,13 @@ Reports = Callable[[Any], None]
 
 def quiet(_progress: Progress) -> None:
     """Nobody watches."""
+
+
+def took_strange(made: Rebuilt) -> None:
+    """What comes of `publish_strange` when what cannot be applied is accepted."""
+    assert made.results == {"applied": 30, "skipped": 0, "duplicate": 1, "parked": 3}
+    assert made.difference is not None
+    assert made.difference.is_none
 
 
 async def publish_strange(place: Town) -> None:

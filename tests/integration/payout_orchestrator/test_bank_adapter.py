@@ -13,7 +13,6 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-import services.payout_orchestrator.domain.commands as c
 from services.kernel.money import Money, iso4217
 from services.payout_orchestrator.adapters import bank
 from services.payout_orchestrator.ports import (
@@ -26,9 +25,10 @@ from services.payout_orchestrator.ports import (
     Settled,
     Unknown,
 )
+from tests.support.bank import ONE, SETTLED, result
 
 ETB = iso4217("ETB")
-ONE, TWO = UUID(int=1), UUID(int=2)
+TWO = UUID(int=2)
 SETTLED_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -87,13 +87,6 @@ def instruction(payout_id: UUID = ONE) -> Instruction:
         payout_id=payout_id, amount=Money(2_000_000, ETB), creditor_name="Abebe Bikila", creditor_account="ET01",
         remittance_information="transfer",
     )  # fmt: skip
-
-
-def result(payout_id: UUID = ONE, **fields: Any) -> dict[str, Any]:
-    return {"end_to_end_id": str(payout_id), "status": "ACSP", "reason_code": None, "reference": "B-1"} | fields
-
-
-SETTLED = result(status="ACSC", amount_minor=2_000_000, currency="ETB", settled_at="2026-03-01T12:00:00Z")
 
 
 async def submitted(rail: bank.BankRail) -> Any:
@@ -483,41 +476,3 @@ async def test_settled_without_a_usable_amount_is_not_settled(
 async def test_no_answer_to_a_question_is_unknown(rail: bank.BankRail, partner: Bank) -> None:
     partner.says(status=500)
     assert await asked(rail) == Unknown("HTTP 500")
-
-
-# callbacks
-
-
-@pytest.mark.parametrize(
-    ("item", "command"),
-    [
-        (
-            SETTLED,
-            c.ConfirmPayout(
-                payout_id=ONE, amount=Money(2_000_000, ETB), partner_reference="B-1", settled_at=SETTLED_AT
-            ),
-        ),
-        (
-            result(status="RJCT", reason_code="AC01", amount_minor=1, currency="ETB"),
-            c.RecordRefused(payout_id=ONE, reason_code="AC01"),
-        ),
-        (result(), c.RecordPending(payout_id=ONE, partner_status="ACSP", partner_reference="B-1")),
-        (result(status="WHAT"), c.RecordUnknown(payout_id=ONE, reason="callback with status WHAT")),
-        (result(status="NOT_FOUND"), c.RecordUnknown(payout_id=ONE, reason="callback with status NOT_FOUND")),
-        (
-            result(status="RJCT", reason_code="DUPL"),
-            c.RecordUnknown(payout_id=ONE, reason="callback with status RJCT"),
-        ),
-        (SETTLED | {"amount_minor": None}, c.RecordUnknown(payout_id=ONE, reason="callback with status ACSC")),
-    ],
-)
-def test_a_callback_item_is_a_fact_about_its_payout(item: Any, command: c.PayoutCommand) -> None:
-    assert bank.callback_command(item) == command
-
-
-@pytest.mark.parametrize(
-    "item", [None, "text", {}, {"status": "ACSC"}, result(status=7), SETTLED | {"end_to_end_id": "not-an-id"}]
-)
-def test_a_callback_item_without_payout_or_status_is_refused(item: Any) -> None:
-    with pytest.raises(bank.CallbackUnreadable):
-        bank.callback_command(item)

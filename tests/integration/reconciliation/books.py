@@ -4,12 +4,13 @@ ledger's by the ledger's own posting table. And the partners' book, in memory.""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 
@@ -19,7 +20,7 @@ import contracts.transfer.v1 as transfer
 from contracts.deposit.routes import route_id
 from contracts.ledger.v1 import EntryPosted
 from scripts.contracts.golden import BY_CLASS
-from services.kernel.decider import Cause
+from services.kernel.decider import Cause, Meta
 from services.kernel.engine import Engine
 from services.kernel.event_store import PostgresStore, connector
 from services.kernel.group_commit import GroupCommit
@@ -27,6 +28,7 @@ from services.kernel.ids import derive, new_id
 from services.kernel.projector import Projection
 from services.ledger import handlers as ledger
 from services.reconciliation import handlers
+from services.reconciliation.domain.runs import StartRun
 from services.reconciliation.handlers.comparison import TOPICS, Rules
 from services.reconciliation.handlers.conductor import Conductor
 from services.reconciliation.ports import BookUnavailable, Collected, Page, Paid
@@ -214,3 +216,49 @@ class World:
             running.cancel()
             for store in stores:
                 await store.drop()
+
+
+META = Meta(TENANT, "olga", UUID(int=9), None, "daily reconciliation")
+
+
+def wish() -> StartRun:
+    return StartRun(run_id=uuid4(), trigger="request", requested_by="olga", reason="daily reconciliation")
+
+
+async def run(conductor: Conductor) -> UUID:
+    """Begin one and wait for its end."""
+    asked = wish()
+    _, task = await conductor.start(asked, META)
+    await task
+    return asked.run_id
+
+
+async def ran(world: World) -> Any:
+    """A run of a process of its own."""
+    async with world.conductor() as (conductor, _, reads):
+        row = await found.run(reads, await run(conductor))
+        assert row is not None
+        return row
+
+
+async def issues(world: World) -> list[tuple[Any, ...]]:
+    rows = await world.sql(
+        "SELECT code, transfer_id, expected_minor, actual_minor FROM reconciliation_issue WHERE cleared_at IS NULL "
+        "ORDER BY seq"
+    )
+    return [tuple(row) for row in rows]
+
+
+async def booked(world: World, transfer: UUID, change: Callable[[dict[str, Any]], object]) -> None:
+    row = (await world.sql("SELECT booked FROM bookings_v1 WHERE booking_id = $1", transfer))[0]
+    lines = json.loads(row[0])
+    change(lines)
+    await world.sql("UPDATE bookings_v1 SET booked = $2 WHERE booking_id = $1", transfer, json.dumps(lines).encode())
+
+
+def payment_of(world: World, transfer: UUID) -> Paid:
+    return next(each for each in world.book.paid.values() if each.transfer_id == transfer)
+
+
+async def vanished_payment(world: World, transfer: UUID) -> None:
+    world.book.paid.pop(payment_of(world, transfer).payment_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -13,13 +12,12 @@ from aiokafka import ConsumerRecord
 
 from services.kernel import engine as engines
 from services.kernel.bus import KafkaSubscription
-from services.kernel.consumer import ALONE_AFTER_STARTS, PARKED_MIN, SUSPECT_TRIES_MAX, Inbox, ParkingRate
+from services.kernel.consumer import ALONE_AFTER_STARTS, PARKED_MIN, ParkingRate
 from services.kernel.decider import Unit
 from services.kernel.memory import Fault
-from services.kernel.poll import Cursors, Record
-from services.kernel.store import Cursor, Unavailable
+from services.kernel.poll import Record
 from tests.support.builders import EVENTS, TOPIC, Add, ask, inbox, name
-from tests.unit.kernel.mirror import OUTSIDE, World, forged, watched
+from tests.unit.kernel.mirror import OUTSIDE, World, forged
 
 
 async def test_every_event_has_its_effect_once_in_order() -> None:
@@ -377,115 +375,3 @@ async def test_a_strangers_header_without_a_value_is_an_empty_one_to_its_reader(
 
 def _never(error: BaseException) -> None:
     raise AssertionError(error)
-
-
-async def test_a_record_in_hand_at_too_many_deaths_is_parked_untried() -> None:
-    world, bad, good = World(), uuid4(), uuid4()
-    await world.publish(ask(good, Add(1)), ask(bad, Add(2, "die")), ask(good, Add(3)), ask(bad, Add(4)))
-    deaths = 0
-    while world.position() != 4:
-        member = await world.consumer(_deadly())
-        try:
-            await member.subscription.drain()
-        except Died:
-            deaths += 1
-        assert deaths < 10
-    assert deaths <= 2 + SUSPECT_TRIES_MAX + 1
-    assert (world.numbers(good), world.numbers(bad)) == ((1, 3), ())
-    assert world.parked() == [(1, "Suspect"), (3, "Behind")]
-
-
-async def test_a_deadly_record_behind_one_that_only_passes_is_parked_too() -> None:
-    """What passes alone is stored as well: else every start would begin with it, and count for the wrong record."""
-    world, bad, good = World(), uuid4(), uuid4()
-    await world.publish(ask(good, Add(1)), name(good, "blue"), ask(bad, Add(2, "die")))
-    starts = 0
-    while world.position() != 3:
-        starts += 1
-        assert starts < 10
-        with suppress(Died):
-            await (await world.consumer(_deadly())).subscription.drain()
-    assert world.parked() == [(2, "Suspect")]
-
-
-class Died(BaseException):
-    """Stands for the end of the process."""
-
-
-def _deadly() -> Inbox:
-    def on_added(added: Any, cause: Any) -> Any:
-        if added.text == "die":
-            raise Died
-        return inbox().consumes[EVENTS[0]](added, cause)
-
-    return replace(inbox(), consumes={EVENTS[0]: on_added})
-
-
-async def test_a_store_that_is_away_makes_no_suspect() -> None:
-    """Only deaths are held against a record: a locked row or a restart of the database is not its doing."""
-    world, one = World(), uuid4()
-    await world.publish(ask(one, Add(1)))
-    member = await world.consumer()
-    original, failures = world.mirror.transaction, 0
-
-    def locked(**options: Any) -> Any:
-        nonlocal failures
-        failures += 1
-        if failures <= 8:
-            raise _away()
-        return original(**options)
-
-    world.mirror.transaction = locked  # type: ignore[method-assign]
-    member.engine._pause = _give_up
-    await member.subscription.drain()
-    assert world.parked() == []
-    assert world.numbers(one) == (1,)
-
-
-def _away() -> Exception:
-    return Unavailable("55P03: somebody holds the row")
-
-
-async def _give_up(seconds: float) -> None:
-    """The engine's patience is over at once."""
-    raise _away()
-
-
-async def test_a_cursor_that_was_moved_is_not_asked_of_the_store_again() -> None:
-    world, one = World(), uuid4()
-    await world.publish(ask(one, Add(1)), ask(one, Add(2)))
-    member = await world.consumer()
-    asked = watched(world.mirror)
-    await member.subscription.turn(limit=1)
-    await member.subscription.turn(limit=1)
-    assert asked == [{(TOPIC, one)}, set()]
-    assert world.numbers(one) == (1, 2)
-
-
-async def test_whoever_lost_its_fence_asks_the_store_for_its_cursors() -> None:
-    world, one = World(), uuid4()
-    await world.publish(*(ask(one, Add(number)) for number in range(4)))
-    zombie = await world.consumer()
-    await zombie.subscription.turn(limit=1)
-    other = await world.consumer()
-    await other.subscription.turn(limit=2)
-    asked = watched(world.mirror)
-    await zombie.subscription.drain()
-    assert asked == [set(), {(TOPIC, one)}]
-    assert world.numbers(one) == (0, 1, 2, 3)
-    assert world.parked() == []
-
-
-def test_cursors_that_moved_longest_ago_make_room() -> None:
-    cursors, ids = Cursors(most=2), [uuid4() for _ in range(3)]
-    cursors.saved({(TOPIC, each): Cursor(1, b"", parked=False) for each in ids[:2]})
-    cursors.saved({(TOPIC, ids[0]): Cursor(2, b"", parked=False)})
-    cursors.saved({(TOPIC, ids[2]): Cursor(1, b"", parked=False)})
-    assert [bool(cursors.get((TOPIC, each))) for each in ids] == [True, False, True]
-
-
-def test_a_cursor_that_the_store_does_not_know_makes_no_room() -> None:
-    cursors, ids = Cursors(most=1), [uuid4() for _ in range(3)]
-    cursors.moved({(TOPIC, ids[0]): Cursor(1, b"", parked=False)})
-    cursors.saved({(TOPIC, each): Cursor(1, b"", parked=False) for each in ids[1:]})
-    assert [bool(cursors.get((TOPIC, each))) for each in ids] == [True, False, True]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,14 +65,7 @@ def test_without_a_reason_nothing_is_asked(door: Door, ops: Ops, tmp_path: Path,
     assert "reason" in ran.err
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_directory_that_may_not_be_written_is_found_before_the_run(door: Door, ops: Ops, tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    assert ops("recon", "run", *REASON, "--output", str(tmp_path / "recon.csv")).code == 2
-    assert door.asked == []
-
-
-@pytest.mark.parametrize("place", ["no/such/directory/recon.csv", "."])
+@pytest.mark.parametrize("place", ["no/such/directory/recon.csv", ".", "/proc/recon.csv"])  # there root may not either
 def test_a_place_that_cannot_be_written_is_found_before_the_run(
     door: Door, ops: Ops, tmp_path: Path, place: str
 ) -> None:
