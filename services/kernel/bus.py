@@ -132,7 +132,8 @@ class KafkaPublisher:
     async def stop(self) -> None:
         """Leave quietly; a producer that does not answer is left behind."""
         if self._producer is not None:
-            await asyncio.wait_for(self._producer.stop(), 5)
+            async with asyncio.timeout(5):
+                await self._producer.stop()
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -180,7 +180,8 @@ class Worker:
 
     async def _idle(self) -> None:
         try:
-            await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._wake.wait()
         except TimeoutError:
             return
 

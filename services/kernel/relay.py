@@ -108,7 +108,8 @@ class Relay:
         if not events:
             return 0
         with _step(events):
-            never = set(await asyncio.wait_for(self._publisher.publish(events), SEND_SECONDS_MAX))
+            async with asyncio.timeout(SEND_SECONDS_MAX):  # wait_for loses a cancel that meets the answer (3.11)
+                never = set(await self._publisher.publish(events))
         if never:
             await self._outbox.stuck(sorted(never))
         self._outbox.acknowledged([event.global_seq for event in events if event.global_seq not in never])
@@ -117,6 +118,7 @@ class Relay:
 
     async def _idle(self) -> None:
         try:
-            await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._wake.wait()
         except TimeoutError:
             return
