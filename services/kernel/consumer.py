@@ -20,7 +20,15 @@ from services.kernel.codec import EventCodec
 from services.kernel.decider import Cause, Consumes, Meta, Outcome, Unit
 from services.kernel.engine import Intake
 from services.kernel.envelope import Envelope, Unreadable, envelope_of
-from services.kernel.poll import Cursors, Places, Poll, Received, Record
+from services.kernel.poll import (
+    UNSAVED_BY_READERS_MAX,
+    UNSAVED_MAX,
+    Cursors,
+    Places,
+    Poll,
+    Received,
+    Record,
+)
 from services.kernel.store import ContentRefused, Fenced, Partition, Position, Unavailable
 
 ALONE_AFTER_STARTS = 2  # died this often without progress: the next poll goes record by record
@@ -80,7 +88,10 @@ class Inbox:
 
 
 class Consumer:
-    """Feeds an engine's lane from the bus. `handle` lets nothing out but what must end the process."""
+    """Feeds an engine's lane from the bus. `handle` lets nothing out but what must end the process.
+
+    With `all_later` all cursors wait for checkpoints: for read tables, which can be made anew.
+    """
 
     def __init__(
         self,
@@ -91,6 +102,7 @@ class Consumer:
         *,
         epoch: int = 1,
         counted: Callable[[str, int], None] = lambda result, count: None,
+        all_later: bool = False,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -102,8 +114,9 @@ class Consumer:
         self._counted = counted
         self._pause = pause
         self._clock = clock
-        self._places = Places()
-        self._cursors = Cursors()
+        self._all_later = all_later
+        self._places = Places(all_later=all_later)
+        self._cursors = Cursors(unsaved_most=UNSAVED_BY_READERS_MAX if all_later else UNSAVED_MAX)
         self._saved_at = clock()
         self._alone: set[Partition] = set()
         self._holes: dict[Partition, int] = {}
@@ -121,7 +134,7 @@ class Consumer:
 
     def revoked(self) -> None:
         """Nothing of what is still in flight is ours any more."""
-        self._places = Places()
+        self._places = Places(all_later=self._all_later)
         self._cursors.forget()
 
     @property
@@ -134,7 +147,7 @@ class Consumer:
         async with self.lock:
             if self._places.reading.get(at) == offset:
                 broken = Unreadable(f"{type(error).__name__}: {error}"[:200])
-                taken = offset < self._places.stored[at]
+                taken = self._places.was_taken(at, offset)
                 await self._commit([Received(Record(*at, offset, None, None, ()), broken=broken, taken=taken)])
 
     async def handle(self, records: Sequence[Record]) -> None:
@@ -204,7 +217,7 @@ class Consumer:
 
     def _read(self, record: Record) -> Received:
         """Decode and ask, before the store is looked at. Every exception is this record's."""
-        if record.offset < self._places.stored[record.topic, record.partition]:
+        if self._places.was_taken((record.topic, record.partition), record.offset):
             return self._read_again(record)
         stranger = self.inbox.outside.get(record.topic)
         try:
@@ -219,7 +232,7 @@ class Consumer:
             return Received(record, envelope, broken=error)
 
     def _read_again(self, record: Record) -> Received:
-        """One behind the stored position: who it is, and no more; not even that when a person has jumped over it."""
+        """One that was taken: who it is, and no more; not even that when a person has jumped over it."""
         jumped = record.offset >= self._places.taken[record.topic, record.partition]
         return Received(record, None if jumped else self._identity(record), taken=True)
 
@@ -298,7 +311,7 @@ class Consumer:
         """Each with its own write, also of one that only passes: a death must find the position at its culprit."""
         for record in records:
             at = (record.topic, record.partition)
-            taken = record.offset < self._places.stored[at]
+            taken = self._places.was_taken(at, record.offset)
             tries = 0 if taken else await self._tries(at, record.offset)
             received = self._read(record) if tries <= SUSPECT_TRIES_MAX else self._suspected(record)
             if not await self._commit([received], settle=True):

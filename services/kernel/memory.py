@@ -280,9 +280,9 @@ def _those(table: Mapping[Any, Any], keys: set[Any]) -> dict[Any, Any]:
 
 
 def _fence_is_ours(store: MemoryStore, row: Row) -> bool:
-    consumer, topic, epoch, partition, expected, _, checkpoint, saved = row
+    consumer, topic, epoch, partition, expected, _, checkpoint, saved, taken = row
     position = store.tables.positions.get((consumer, epoch, (topic, partition)))
-    if position is None or position.next_offset != expected:
+    if position is None or (position.next_offset, position.taken) != (expected, taken):
         return False
     return checkpoint is None or position.checkpoint == saved
 
@@ -387,12 +387,12 @@ def _apply(store: MemoryStore, part: str, row: Row, topic: str) -> None:  # noqa
 
 
 def _apply_fence(tables: Tables, row: Row) -> None:
-    consumer, topic, epoch, partition, expected, following, checkpoint, _ = row
+    consumer, topic, epoch, partition, expected, following, checkpoint, _, _ = row
     at = (consumer, epoch, (topic, partition))
     old = tables.positions[at]
     saved = old.checkpoint if checkpoint is None else checkpoint
     if following > expected:
-        tables.positions[at] = Position(following, saved, following)
+        tables.positions[at] = Position(following, saved, max(old.taken, following))
     else:
         tables.positions[at] = replace(old, next_offset=following, checkpoint=saved)
 

@@ -38,16 +38,16 @@ PARTS: tuple[Part, ...] = (
         "fence",
         typed(
             "consumer text, topic text, epoch int, partition int, expected bigint, next bigint, checkpoint bigint,"
-            "saved bigint"
+            "saved bigint, taken bigint"
         ),
         """UPDATE consumer_offset o
            SET next_offset = r.next, checkpoint = coalesce(r.checkpoint, o.checkpoint),
-               taken = CASE WHEN r.next > r.expected THEN r.next ELSE o.taken END,
+               taken = CASE WHEN r.next > r.expected THEN greatest(r.taken, r.next) ELSE r.taken END,
                starts = CASE WHEN r.next > r.expected THEN 0 ELSE o.starts END,
                suspect_tries = CASE WHEN r.next > r.expected THEN 0 ELSE o.suspect_tries END
            FROM {rows}
            WHERE (o.consumer, o.topic, o.epoch, o.partition) = (r.consumer, r.topic, r.epoch, r.partition)
-             AND o.next_offset = r.expected AND (r.checkpoint IS NULL OR o.checkpoint = r.saved)
+             AND o.next_offset = r.expected AND o.taken = r.taken AND (r.checkpoint IS NULL OR o.checkpoint = r.saved)
            RETURNING 1""",
         "CR002",
     ),

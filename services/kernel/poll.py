@@ -1,7 +1,7 @@
 """A poll of records as one batch of the engine: its asks, what it parks, its cursors, and the fence, in one write.
 
 Order of checks for a record: duplicate, parked, gap or fork, decide. What cannot be handled is parked with its stream.
-Cursors are kept in memory and saved at checkpoints; who starts anew learns from there (docs/decisions/0016).
+Cursors are kept in memory and saved at checkpoints; who starts anew learns from there (docs/decisions/0016, 0023).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from services.kernel.value import value
 
 CURSORS_MAX = 4_000  # remembered by a consumer, 1.2 MiB; a stream that went quiet is read again
 UNSAVED_MAX = 1_500  # moved since the last checkpoint; beyond it the next write saves them
+UNSAVED_BY_READERS_MAX = 8_000  # of who keeps a read table, and saves none but at checkpoints
 Source = tuple[str, UUID]  # topic, stream
 
 
@@ -132,6 +133,13 @@ class Places:
     stored: dict[Partition, int] = field(default_factory=dict)  # the position as the store has it
     saved: dict[Partition, int] = field(default_factory=dict)  # the checkpoint as the store has it
     taken: dict[Partition, int] = field(default_factory=dict)  # how far we came ourselves: behind `stored` after a jump
+    all_later: bool = False  # also cursors of what was applied are saved at checkpoints only
+
+    def was_taken(self, at: Partition, offset: int) -> bool:
+        """Whether this record must not be decided again. Where each cursor was saved with what was applied, they say it,
+        and a position that a person moved back counts; else only how far we came does.
+        """
+        return offset < (max(self.stored[at], self.taken[at]) if self.all_later else self.stored[at])
 
     @property
     def jumped(self) -> bool:
@@ -162,7 +170,7 @@ class Poll:
         self._places = places
         self._settle = settle
         self._checkpoint = checkpoint
-        self._done: set[Source] = set()  # with something applied or parked
+        self._done: set[Source] = set()  # whose cursors must not wait for a checkpoint
         self.moved: dict[Source, Cursor] = {}
         self.saved: dict[Source, Cursor] = {}
         self.stored: dict[Partition, int] = {}
@@ -210,7 +218,7 @@ class Poll:
         return outcomes
 
     def _save(self, known: Known, write: Write) -> None:
-        """What was applied or parked is seen to be so at once; a cursor that only passed can wait for a checkpoint."""
+        """What is done is seen to be so at once; a cursor that only moved can wait for a checkpoint."""
         self.saved = {at: self.moved[at] for at in self._done}
         if self._checkpoint:
             self.saved = {**self._cursors.unsaved, **self.moved}
@@ -238,7 +246,8 @@ class Poll:
         self.moved[at] = Cursor(envelope.version, envelope.hash, parked=False)
         if each.unit is None:
             return self._count("skipped", outcome)
-        self._done.add(at)
+        if not self._places.all_later:
+            self._done.add(at)
         return self._count("applied", outcome)
 
     def _learnt(self, at: Source, envelope: Envelope, trouble: BaseException | None) -> Outcome:
@@ -276,12 +285,13 @@ class Poll:
             expected = self._places.stored[at]
             following = max(expected, end)
             if following > expected:
-                self.taken[at] = following
+                self.taken[at] = max(self._places.taken[at], following)
             if self._checkpoint:
                 self.checkpoints[at] = end
             if self._checkpoint or following > expected:
                 position = (self._consumer, at[0], self._epoch, at[1], expected, following)
-                write.add("fence", (*position, self.checkpoints.get(at), self._places.saved[at]))
+                stands = (self._places.saved[at], self._places.taken[at])
+                write.add("fence", (*position, self.checkpoints.get(at), *stands))
                 self.stored[at] = following
 
 

@@ -192,7 +192,9 @@ class Runtime:
         inbox = projection.inbox(self.service.name, version, standing)
         projector = Projector(lane, projection, version, standing)
         counted = _counted(inbox.name)
-        consumer = Consumer(inbox, projector, projector, self.actor, epoch=self.settings.epoch, counted=counted)
+        consumer = Consumer(
+            inbox, projector, projector, self.actor, epoch=self.settings.epoch, counted=counted, all_later=True
+        )
         return ProjectionLane(self._subscription(consumer, failed), lane, partial(self._forget, lane_name))
 
     async def _subscribe(self, consumer: Consumer) -> None:

@@ -73,7 +73,7 @@ async def test_what_was_written_is_read_again(backend: Backend) -> None:
     await store.assign(CONSUMER, 1, [PART])
     await put(
         store,
-        fence=[(CONSUMER, PART[0], 1, PART[1], 0, 17, 4, 0)],
+        fence=[(CONSUMER, PART[0], 1, PART[1], 0, 17, 4, 0, 0)],
         new_streams=[new_stream(one)],
         claims=[("name", "blue", TENANT, one, "content")],
         requests=[(TENANT, "alice", "k1", "print", 201, b"answer")],
@@ -220,10 +220,10 @@ async def test_a_fence_at_another_position_is_refused_and_nothing_is_written(bac
     store, one = backend.lane(), uuid4()
     await store.assign(CONSUMER, 1, [PART])
     with pytest.raises(Fenced):
-        await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 5, 6, None, 0)], new_streams=[new_stream(one)])
+        await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 5, 6, None, 0, 0)], new_streams=[new_stream(one)])
     assert await store.heads([one]) == {}
     with pytest.raises(Fenced):  # nobody was assigned this one
-        await put(store, fence=[(CONSUMER, PART[0], 2, PART[1], 0, 6, None, 0)])
+        await put(store, fence=[(CONSUMER, PART[0], 2, PART[1], 0, 6, None, 0, 0)])
 
 
 async def test_a_start_without_progress_is_counted_and_progress_forgets_it(backend: Backend) -> None:
@@ -231,7 +231,7 @@ async def test_a_start_without_progress_is_counted_and_progress_forgets_it(backe
     starts = [(await store.assign(CONSUMER, 1, [PART]))[PART].starts for _ in range(3)]
     assert starts == [0, 1, 2]
     assert [await store.suspect(CONSUMER, 1, PART, offset) for offset in (7, 7, 8, 8, 8)] == [1, 2, 1, 2, 3]
-    await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 0, 9, None, 0)])
+    await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 0, 9, None, 0, 0)])
     found = (await store.assign(CONSUMER, 1, [PART]))[PART]
     assert (found.next_offset, found.starts, found.suspect_tries) == (9, 1, 0)
 
@@ -241,26 +241,36 @@ async def test_a_checkpoint_without_progress_forgets_no_start(backend: Backend) 
     for _ in range(3):
         await store.assign(CONSUMER, 1, [PART])
     await store.suspect(CONSUMER, 1, PART, 7)
-    await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 0, 0, 0, 0)])
+    await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 0, 0, 0, 0, 0)])
     assert (await store.assign(CONSUMER, 1, [PART]))[PART] == Position(0, 0, 0, 3, 7, 1)
 
 
 async def test_a_checkpoint_stays_where_it_was_until_another_is_made(backend: Backend) -> None:
     store = backend.lane()
     await store.assign(CONSUMER, 1, [PART])
-    await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 0, 9, 5, 0)])
-    await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 9, 12, None, 0)])
+    await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 0, 9, 5, 0, 0)])
+    await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 9, 12, None, 0, 9)])
     found = (await store.assign(CONSUMER, 1, [PART]))[PART]
     assert (found.next_offset, found.checkpoint, found.taken) == (12, 5, 12)
+
+
+async def test_whoever_does_not_know_how_far_it_came_is_fenced(backend: Backend) -> None:
+    """A person has moved the position back to where somebody who was away still thinks to be."""
+    store = backend.lane()
+    await store.assign(CONSUMER, 1, [PART])
+    with pytest.raises(Fenced):
+        await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 0, 9, None, 0, 4)])
+    await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 0, 9, None, 0, 0)])
+    assert (await store.assign(CONSUMER, 1, [PART]))[PART].taken == 9
 
 
 async def test_a_checkpoint_that_another_has_moved_is_fenced(backend: Backend) -> None:
     store = backend.lane()
     await store.assign(CONSUMER, 1, [PART])
-    await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 0, 9, 4, 0)])
+    await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 0, 9, 4, 0, 0)])
     with pytest.raises(Fenced):
-        await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 9, 9, 2, 0)])
-    await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 9, 9, 9, 4)])
+        await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 9, 9, 2, 0, 9)])
+    await put(store, fence=[(CONSUMER, PART[0], 1, PART[1], 9, 9, 9, 4, 9)])
 
 
 async def test_a_cursor_moves_and_is_its_consumers_own(backend: Backend) -> None:

@@ -46,13 +46,13 @@ class World:
         while await Relay(self.outbox, self.bus).step():
             pass
 
-    async def consumer(self, listens: Inbox | None = None) -> Member:
+    async def consumer(self, listens: Inbox | None = None, *, all_later: bool = False) -> Member:
         """A member that has all partitions."""
-        member = self.member(listens)
+        member = self.member(listens, all_later=all_later)
         await member.subscription.start()
         return member
 
-    def member(self, listens: Inbox | None = None) -> Member:
+    def member(self, listens: Inbox | None = None, *, all_later: bool = False) -> Member:
         """One that has no partition yet."""
         engine = Engine(self.mirror, (JAR,), "mirror.events.v1", self.ids, pause=no_pause)
         consumer = Consumer(
@@ -61,6 +61,7 @@ class World:
             self.mirror,
             "mirror",
             counted=self.count,
+            all_later=all_later,
             pause=no_pause,
             clock=lambda: self.seconds,
         )

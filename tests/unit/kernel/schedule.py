@@ -26,6 +26,7 @@ class Mode:
     zombies: bool = False  # a rebalance does not reach everybody: two members have the same partition
     gives_up: bool = False  # the engine lets an outage out at once, instead of trying again
     jumps: bool = False  # a person moves positions forward, and not back
+    all_later: bool = False  # the members save no cursor but at checkpoints
 
 
 class Death(BaseException):
@@ -191,7 +192,7 @@ class Schedule:
         self.world.bus.append((record.topic, record.partition), record.key, record.value, headers, record.timestamp)
 
     def _new_member(self) -> Member:
-        member = self.world.member()
+        member = self.world.member(all_later=self.mode.all_later)
         member.consumer._cursors = Cursors(*self._cursors)
         return member
 

@@ -226,3 +226,52 @@ async def test_what_a_person_jumped_over_is_a_gap_of_its_stream(saved: bool) -> 
     await (await world.consumer()).subscription.drain()
     assert (world.numbers(one), world.numbers(other)) == ((0,), (3,))
     assert world.parked() == [(4, "Gap")]
+
+
+async def reader(world: World, stream: UUID) -> Member:
+    """A member that keeps a read table: it took two events, and has saved no cursor."""
+    await world.publish(ask(stream, Add(0)), ask(stream, Add(1)))
+    member = await world.consumer(all_later=True)
+    await member.subscription.drain()
+    return member
+
+
+async def test_who_keeps_a_read_table_saves_no_cursor_before_a_checkpoint() -> None:
+    world, one = World(), uuid4()
+    member = await reader(world, one)
+    assert (cursor(world, one), world.position(), world.numbers(one)) == (None, 2, (0, 1))
+    world.seconds += CHECKPOINT_SECONDS
+    await member.consumer.settle()
+    assert cursor(world, one) == (await stored(world, one, 2))
+    assert checkpoint(world) == 2
+
+
+@pytest.mark.parametrize("back_to", [2, 1, 0])
+async def test_a_read_table_takes_nothing_twice_however_far_a_person_moves_it_back(back_to: int) -> None:
+    world, one = World(), uuid4()
+    await reader(world, one)
+    positions = world.mirror.tables.positions
+    positions[MIRROR, 1, AT] = replace(positions[MIRROR, 1, AT], next_offset=back_to)
+    await world.publish(ask(one, Add(2)))
+    await (await world.consumer(all_later=True)).subscription.drain(limit=1)
+    assert (world.numbers(one), world.parked(), world.position()) == ((0, 1, 2), [], 3)
+
+
+async def test_a_reader_that_was_away_cannot_take_what_another_took_before_a_person_moved_it_back() -> None:
+    world, one = World(), uuid4()
+    away = await world.consumer(all_later=True)
+    await reader(world, one)
+    positions = world.mirror.tables.positions
+    positions[MIRROR, 1, AT] = replace(positions[MIRROR, 1, AT], next_offset=0)
+    await away.subscription.drain()
+    assert (world.numbers(one), world.parked()) == ((0, 1), [])
+
+
+async def test_what_a_read_table_could_not_take_is_saved_with_its_parking() -> None:
+    world, one = World(), uuid4()
+    await world.publish(ask(one, Add(0)), ask(one, Add(1, "raise")), ask(one, Add(2)))
+    await (await world.consumer(all_later=True)).subscription.drain()
+    assert world.parked() == [(1, "RuntimeError"), (2, "Behind")]
+    await world.publish(ask(one, Add(3)))
+    await (await world.consumer(all_later=True)).subscription.drain()
+    assert world.parked() == [(1, "RuntimeError"), (2, "Behind"), (3, "Behind")]

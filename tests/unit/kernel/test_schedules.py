@@ -27,6 +27,8 @@ MODES = {
     "zombies": Mode(zombies=True),
     "gives up": Mode(zombies=True, gives_up=True),
     "jumps": Mode(zombies=True, jumps=True),
+    "later": Mode(zombies=True, gives_up=True, all_later=True),
+    "later, jumps": Mode(zombies=True, jumps=True, all_later=True),
 }
 ERRORS = {"raise": "RuntimeError", "refuse": "Full", "content": "ContentRefused"}
 Parked = tuple[int, int, str]  # partition, offset, the class of the error
