@@ -136,7 +136,7 @@ class Places:
     all_later: bool = False  # also cursors of what was applied are saved at checkpoints only
 
     def was_taken(self, at: Partition, offset: int) -> bool:
-        """Whether this record must not be decided again. Where each cursor was saved with what was applied, they say it,
+        """Whether this record must not be decided again. Where cursors were saved with what was applied they know it,
         and a position that a person moved back counts; else only how far we came does.
         """
         return offset < (max(self.stored[at], self.taken[at]) if self.all_later else self.stored[at])

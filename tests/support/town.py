@@ -127,16 +127,21 @@ class Town:
 
     @asynccontextmanager
     async def traffic(self, size: int = 20) -> AsyncIterator[None]:
-        """Quotes come and are published all the time."""
+        """Quotes come and are published all the time. Ended between two of them: what is committed is in `quotes`."""
+        over = asyncio.Event()
 
         async def flow() -> None:
-            while True:
+            while not over.is_set():
                 await self.create(size)
                 await self.publish()
                 await asyncio.sleep(0.02)
 
-        async with running(flow()):
+        flowing = asyncio.create_task(flow())
+        try:
             yield
+        finally:
+            over.set()
+            await flowing
 
     @asynccontextmanager
     async def process(self, projection: Projection = TERMS) -> AsyncIterator[Runtime]:
