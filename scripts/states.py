@@ -50,7 +50,7 @@ LIVES = (
     Life("Payout", "services.payout_orchestrator.domain.states", "stream: payout id; key: transfer id"),
     Life("Reconciliation run", "services.reconciliation.domain.runs", "stream and key: run id"),
     Life("Reconciliation issue", "services.reconciliation.domain.issues", "stream and key: issue id"),
-    Life("Journal entry", "services.ledger.domain", "stream: entry id; key: its transfer's id, if it has one"),
+    Life("Journal entry", "services.ledger.domain.entries", "stream: entry id; key: its transfer's id, if it has one"),
 )
 HEAD = """\
 <!-- Generated: python -m scripts.states write -->

@@ -51,6 +51,8 @@ class Kind(Protocol):
     """What the chart of accounts says of an account."""
 
     @property
+    def kind(self) -> str: ...
+    @property
     def account_class(self) -> str: ...
     @property
     def protected(self) -> bool: ...
@@ -78,18 +80,33 @@ def moved(rows: Sequence[Row]) -> list[Row]:
 
 _NOTHING: Row = ("", "", 0, 0, False)
 
-# A row of account, posting and balance for each line, a row of entry for each entry. Accounts and balances are folded,
-# so they touch fewer rows than they are given; an upsert cannot miss one.
+
+def counted(rows: Sequence[Row]) -> list[Row]:
+    """How many entries a batch has."""
+    return [(len(rows),)]
+
+
+# A row of account, posting and balance for each line, a row of head and entry for each entry. Heads, accounts and
+# balances are folded, so they touch fewer rows than they are given; an upsert cannot miss one. All others wait for the
+# head's row, so that two lanes never wait for each other, and entries are numbered in the order of their commits.
 PARTS: tuple[Part, ...] = (
+    Part(
+        "head",
+        (("entries", "bigint"),),
+        """UPDATE book_head b SET entry_seq = b.entry_seq + r.entries FROM {rows}
+           RETURNING b.entry_seq - r.entries AS before""",
+        None,
+        counted,
+    ),
     Part(
         "account",
         (
-            ("account_id", "text"), ("currency", "text"), ("class", "text"), ("protected", "boolean"),
+            ("account_id", "text"), ("currency", "text"), ("kind", "text"), ("class", "text"), ("protected", "boolean"),
             ("opened_at", "timestamptz"),
         ),
-        """INSERT INTO account (account_id, currency, class, protected, opened_at)
-           SELECT account_id, currency, class, protected, opened_at
-           FROM {rows} ORDER BY account_id ON CONFLICT (account_id) DO NOTHING""",
+        """INSERT INTO account (account_id, currency, kind, class, protected, opened_at)
+           SELECT account_id, currency, kind, class, protected, opened_at
+           FROM head, {rows} ORDER BY account_id ON CONFLICT (account_id) DO NOTHING""",
         None,
         opened,
     ),
@@ -99,8 +116,10 @@ PARTS: tuple[Part, ...] = (
             ("entry_id", "uuid"), ("cause_id", "uuid"), ("kind", "text"), ("transfer_id", "uuid"),
             ("caused_at", "timestamptz"), ("posted_at", "timestamptz"),
         ),
-        """INSERT INTO entry (entry_id, cause_id, kind, transfer_id, caused_at, posted_at)
-           SELECT entry_id, cause_id, kind, transfer_id, caused_at, posted_at FROM {rows}""",
+        """INSERT INTO entry (entry_seq, entry_id, cause_id, kind, transfer_id, caused_at, posted_at)
+           SELECT before + row_number() OVER (), entry_id, cause_id, kind, transfer_id, caused_at, posted_at
+           FROM head, {rows}
+           RETURNING entry_id, entry_seq""",
         None,
     ),
     Part(
@@ -109,8 +128,9 @@ PARTS: tuple[Part, ...] = (
             ("entry_id", "uuid"), ("line", "smallint"), ("account_id", "text"), ("currency", "text"), ("side", "text"),
             ("amount_minor", "bigint"),
         ),
-        """INSERT INTO posting (entry_id, line, account_id, currency, side, amount_minor)
-           SELECT entry_id, line, account_id, currency, side, amount_minor FROM {rows}""",
+        """INSERT INTO posting (entry_seq, line, account_id, currency, side, amount_minor)
+           SELECT entry_seq, line, account_id, currency, side, amount_minor
+           FROM {rows} JOIN entry USING (entry_id)""",
         None,
     ),
     Part(
@@ -121,7 +141,7 @@ PARTS: tuple[Part, ...] = (
         ),
         """INSERT INTO balance (account_id, currency, debit_minor, credit_minor, protected)
            SELECT account_id, currency, debit_minor, credit_minor, protected
-           FROM {rows} ORDER BY account_id
+           FROM head, {rows} ORDER BY account_id
            ON CONFLICT (account_id) DO UPDATE
              SET debit_minor = balance.debit_minor + excluded.debit_minor,
                  credit_minor = balance.credit_minor + excluded.credit_minor""",
@@ -142,6 +162,7 @@ def writer(chart: Chart) -> Beside:
     """What the engine does beside an entry's event: `also_of={EntryPosted: writer(chart)}`."""
 
     def beside(entry: Entry, write: Write, _before: Any = None) -> None:
+        write.add("head", (entry.entry_id,))
         write.add(
             "entry",
             (entry.entry_id, entry.cause_id, entry.kind, entry.transfer_id, entry.caused_at, entry.posted_at),
@@ -149,7 +170,8 @@ def writer(chart: Chart) -> Beside:
         for number, line in enumerate(entry.lines, start=1):
             kind, currency, minor = chart(line.account), line.amount.currency, line.amount.minor
             debit, credit = (minor, 0) if line.side == "debit" else (0, minor)
-            write.add("account", (line.account, currency, kind.account_class, kind.protected, entry.posted_at))
+            charted = (kind.kind, kind.account_class, kind.protected)
+            write.add("account", (line.account, currency, *charted, entry.posted_at))
             write.add("posting", (entry.entry_id, number, line.account, currency, line.side, minor))
             write.add("balance", (line.account, currency, debit, credit, kind.protected))
 
@@ -214,6 +236,7 @@ class BookedEntry:
     transfer_id: UUID | None
     caused_at: datetime
     posted_at: datetime
+    entry_seq: int
     lines: tuple[BookedLine, ...]
 
 
@@ -221,10 +244,10 @@ _BALANCE = """SELECT a.account_id, a.currency, a.class, a.protected, b.debit_min
               FROM account a JOIN balance b USING (account_id)"""
 BALANCES = f"{_BALANCE} ORDER BY a.account_id"
 BALANCE = f"{_BALANCE} WHERE a.account_id = $1"
-ENTRIES = """SELECT entry_id, cause_id, kind, transfer_id, caused_at, posted_at,
+ENTRIES = """SELECT entry_id, cause_id, kind, transfer_id, caused_at, posted_at, entry_seq,
                     line, account_id, currency, side, amount_minor
-             FROM entry JOIN posting USING (entry_id) WHERE transfer_id = $1
-             ORDER BY posted_at, caused_at, entry_id, line"""
+             FROM entry JOIN posting USING (entry_seq) WHERE transfer_id = $1
+             ORDER BY entry_seq, line"""
 DRIFT = """SELECT account_id FROM balance b FULL JOIN (
                SELECT account_id, sum(amount_minor) FILTER (WHERE side = 'debit') AS debit,
                       sum(amount_minor) FILTER (WHERE side = 'credit') AS credit FROM posting GROUP BY account_id
@@ -262,14 +285,14 @@ async def entries(db: Reader, transfer_id: UUID) -> tuple[BookedEntry, ...]:
     booked: dict[UUID, BookedEntry] = {}
     lines: dict[UUID, list[BookedLine]] = {}
     for row in await db.fetch(ENTRIES, transfer_id):
-        entry_id, cause_id, kind, transfer, caused_at, posted_at, *line = row
+        entry_id, cause_id, kind, transfer, caused_at, posted_at, entry_seq, *line = row
         number, account_id, currency, side, minor = line
         lines.setdefault(entry_id, []).append(
             BookedLine(line=number, account_id=account_id, currency=currency, side=side, amount_minor=minor)
         )
         booked[entry_id] = BookedEntry(
             entry_id=entry_id, cause_id=cause_id, kind=kind, transfer_id=transfer, caused_at=caused_at,
-            posted_at=posted_at, lines=tuple(lines[entry_id]),
+            posted_at=posted_at, entry_seq=entry_seq, lines=tuple(lines[entry_id]),
         )  # fmt: skip
     return tuple(booked.values())
 

@@ -21,7 +21,7 @@ from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, Var, load_or_exit
 from services.ledger import api, handlers
 from services.ledger.adapters import imbalance
-from services.ledger.domain import account_kind
+from services.ledger.domain.chart import account_kind
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,8 @@ from contracts.upcasts import UPCASTS
 from services.kernel.decider import Ask, Cause, Consumes, Decider
 from services.kernel.ids import derive
 from services.kernel.money import Money, zero
-from services.ledger.domain import STAGES, Entry, PostEntry, decide, evolve, lines
+from services.ledger.domain.entries import STAGES, Entry, PostEntry, decide, evolve
+from services.ledger.domain.templates import lines
 
 
 def on_deposit_observed(observed: DepositObserved, cause: Cause) -> tuple[Ask, ...]:

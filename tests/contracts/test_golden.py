@@ -30,7 +30,7 @@ from services.deposit_watcher.domain.states import Deadlines as RouteDeadlines
 from services.kernel.codec import EventCodec, Upcasts, encode_event
 from services.kernel.settings import Secret, SharedKey
 from services.kernel.webhook import Verifier, header_of
-from services.ledger.domain import check
+from services.ledger.domain.entries import check
 from services.payout_orchestrator.domain.policy import DEFAULT_RULES
 from services.payout_orchestrator.domain.policy import Deadlines as PayoutDeadlines
 from services.transfer.domain.states import Deadlines as TransferDeadlines

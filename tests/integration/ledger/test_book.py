@@ -15,7 +15,7 @@ from services.kernel import book
 from services.kernel.event_store import PostgresStore, connector
 from services.kernel.money import Money, iso4217
 from services.kernel.store import Conflict, ContentRefused, Write
-from services.ledger.domain import account_kind
+from services.ledger.domain.chart import CHART, account_kind
 
 SQL = Path(__file__).parents[3] / "services/kernel/sql"
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -29,7 +29,8 @@ async def schema(postgres_dsn: str) -> AsyncIterator[tuple[str, str]]:
     name = f"book_{uuid4().hex}"
     await run(postgres_dsn, f"CREATE SCHEMA {name}")
     await run(postgres_dsn, (SQL / "kernel.sql").read_text(), name)
-    await run(postgres_dsn, (SQL / "book.sql").read_text(), name)
+    for file in ("book.sql", "books.sql"):
+        await run(postgres_dsn, (SQL / file).read_text(), name)
     yield postgres_dsn, name
     await run(postgres_dsn, f"DROP SCHEMA {name} CASCADE")
 
@@ -224,10 +225,19 @@ TAMPERING = [
     "DELETE FROM entry",
     "DELETE FROM posting",
     "DELETE FROM balance",
+    "DELETE FROM chart",
+    "DELETE FROM book_head",
+    "UPDATE chart SET protected = false",
+    "UPDATE book_head SET entry_seq = entry_seq - 1",
+    "UPDATE balance SET debit_minor = debit_minor - 1 WHERE debit_minor > 0",
+    "UPDATE balance SET protected = true WHERE credit_minor > 0",
+    "UPDATE balance SET account_id = account_id || 'x'",
     "TRUNCATE account",
     "TRUNCATE entry",
     "TRUNCATE posting",
     "TRUNCATE balance",
+    "TRUNCATE chart CASCADE",
+    "TRUNCATE book_head",
 ]
 
 
@@ -243,26 +253,76 @@ async def test_what_was_booked_is_never_changed_not_even_by_the_superuser(
 
 
 @pytest.mark.parametrize(
-    ("same_entry", "accounts", "currency"),
+    ("entry_seq", "accounts", "currency"),
     [
-        (True, (BANK,), "GBP"),
-        (True, (BANK, "nobody:GBP"), "GBP"),
-        (True, (BANK, SUSPENSE), "ETB"),
-        (False, (BANK, SUSPENSE), "GBP"),
+        (1, (BANK,), "GBP"),
+        (1, (BANK, "nobody:GBP"), "GBP"),
+        (1, (BANK, SUSPENSE), "ETB"),
+        (1, (BANK, SUSPENSE), "GBP"),
+        (2, (BANK, SUSPENSE), "GBP"),
     ],
-    ids=["one-sided", "no-account", "another-currency", "no-entry"],
+    ids=["one-sided", "no-account", "another-currency", "balanced", "no-entry"],
 )
 async def test_lines_are_not_slipped_in_by_hand(
-    store: PostgresStore, same_entry: bool, accounts: tuple[str, ...], currency: str
+    schema: tuple[str, str], store: PostgresStore, entry_seq: int, accounts: tuple[str, ...], currency: str
 ) -> None:
-    one = deposit()
-    await post(store, one)
-    write, entry_id = Write("topic"), one.entry_id if same_entry else uuid4()
-    for number, (account, side) in enumerate(zip(accounts, ("debit", "credit"), strict=False), start=8):
-        write.add("posting", (entry_id, number, account, currency, side, 1))
-    with pytest.raises(ContentRefused, match="CR004"):
-        async with store.transaction() as transaction:
-            await transaction.write(write)
+    await post(store, deposit())
+    values = ", ".join(
+        f"({entry_seq}, {number}, '{account}', '{currency}', '{side}', 1)"
+        for number, (account, side) in enumerate(zip(accounts, ("debit", "credit"), strict=False), start=8)
+    )
+    insert = f"INSERT INTO posting (entry_seq, line, account_id, currency, side, amount_minor) VALUES {values}"  # noqa: S608 - ours
+    with pytest.raises(asyncpg.PostgresError) as caught:
+        await run(schema[0], insert, schema[1])
+    assert caught.value.sqlstate == "CR004"
+
+
+async def test_entries_are_numbered_without_gaps_in_the_order_of_their_commits(schema: tuple[str, str]) -> None:
+    lanes = [lane(schema) for _ in range(4)]
+
+    async def work(store: PostgresStore) -> None:
+        for number in range(10):
+            await post(store, deposit(number + 1), deposit(2))
+            with pytest.raises(ContentRefused):  # what is rolled back takes no number
+                await post(store, deposit(1), use(10**6))
+
+    await asyncio.gather(*(work(store) for store in lanes))
+    numbers = [row[0] for row in await lanes[0].fetch("SELECT entry_seq FROM entry ORDER BY 1")]
+    assert numbers == list(range(1, 81))
+    assert (await lanes[0].fetch("SELECT entry_seq FROM book_head"))[0][0] == 80
+    for store in lanes:
+        await store.drop()
+
+
+@pytest.mark.parametrize(
+    ("account_id", "currency", "kind", "klass", "protected"),
+    [
+        ("customer:c:held:GBP", "GBP", "customer", "liability", False),
+        ("customer:c:held:GBP", "ETB", "customer", "liability", True),
+        ("revenue:fees:GBP", "GBP", "customer", "liability", True),
+        ("revenue:fees:GBP", "GBP", "revenue", "asset", False),
+    ],
+    ids=["unprotected", "another currency", "another kind", "another class"],
+)
+async def test_an_account_is_as_the_chart_has_it(
+    schema: tuple[str, str], account_id: str, currency: str, kind: str, klass: str, protected: bool
+) -> None:
+    row = f"'{account_id}', '{currency}', '{kind}', '{klass}', {protected}, now()"
+    insert = f"INSERT INTO account (account_id, currency, kind, class, protected, opened_at) VALUES ({row})"  # noqa: S608 - ours
+    with pytest.raises(asyncpg.PostgresError) as caught:
+        await run(schema[0], insert, schema[1])
+    assert caught.value.sqlstate == "CR004"
+
+
+async def test_the_table_of_the_chart_is_the_chart(schema: tuple[str, str], store: PostgresStore) -> None:
+    rows = await store.fetch("SELECT kind, class, normal_side, owner, protected FROM chart")
+    assert {tuple(row) for row in rows} == set(CHART)
+
+
+async def test_no_balance_is_made_without_its_account(schema: tuple[str, str]) -> None:
+    with pytest.raises(asyncpg.PostgresError) as caught:
+        await run(schema[0], "INSERT INTO balance VALUES ('customer:x:held:GBP', 'GBP', 0, 5, false)", schema[1])
+    assert caught.value.sqlstate == "CR004"
 
 
 async def test_a_superuser_in_replica_role_cannot_unbalance_an_entry_either(
@@ -270,7 +330,8 @@ async def test_a_superuser_in_replica_role_cannot_unbalance_an_entry_either(
 ) -> None:
     await post(store, deposit())
     sql = """SET session_replication_role = replica;
-             INSERT INTO posting SELECT entry_id, 9, account_id, currency, side, 1 FROM posting WHERE line = 1"""
+             INSERT INTO posting (entry_seq, line, account_id, currency, side, amount_minor)
+             SELECT entry_seq, 9, account_id, currency, side, 1 FROM posting WHERE line = 1"""
     with pytest.raises(asyncpg.PostgresError) as caught:
         await run(schema[0], sql, schema[1])
     assert caught.value.sqlstate == "CR004"
@@ -286,5 +347,5 @@ def test_the_writer_gives_a_row_for_each_line_and_entry() -> None:
     write: Any = Write("topic")
     beside(deposit(), write)
     assert {part: len(rows) for part, rows in write.rows.items()} == {
-        "entry": 1, "account": 2, "posting": 2, "balance": 2,
+        "head": 1, "entry": 1, "account": 2, "posting": 2, "balance": 2,
     }  # fmt: skip

@@ -19,7 +19,7 @@ from services.kernel.decider import Ask, Cause
 from services.kernel.ids import derive
 from services.kernel.money import Money, iso4217
 from services.kernel.sealed import Sealed
-from services.ledger import domain as d
+from services.ledger.domain import chart, entries, templates
 from services.ledger.handlers import CONSUMES, decider
 from tests.support.spec import Spec
 
@@ -196,8 +196,8 @@ def test_a_record_is_keyed_by_its_transfer_or_else_by_itself() -> None:
 
 
 def test_the_table_of_states_is_what_is_decided() -> None:
-    ((before, event, after, deadline),) = d.TRANSITIONS
-    assert (before, event, after, deadline) == ("-", EntryPosted, d.Posted.state, "")
+    ((before, event, after, deadline),) = entries.TRANSITIONS
+    assert (before, event, after, deadline) == ("-", EntryPosted, entries.Posted.state, "")
 
 
 # what is no entry
@@ -208,7 +208,7 @@ CREDIT = Posting(account="suspense:deposits:GBP", side="credit", amount=gbp(5))
 
 
 def test_two_lines_that_balance_are_an_entry() -> None:
-    d.check((DEBIT, CREDIT))
+    entries.check((DEBIT, CREDIT))
 
 
 @pytest.mark.parametrize(
@@ -231,20 +231,20 @@ def test_what_does_not_balance_in_each_currency_is_our_bug(wrong: tuple[Posting,
 
 def test_an_account_outside_the_chart_is_our_bug() -> None:
     with pytest.raises(KeyError):
-        d.check((DEBIT, replace(CREDIT, account="pocket:GBP")))
+        entries.check((DEBIT, replace(CREDIT, account="pocket:GBP")))
 
 
 # the chart
 
 
-@pytest.mark.parametrize("account", [leg.account for legs in d.POSTINGS.values() for leg in legs])
+@pytest.mark.parametrize("account", [leg.account for legs in templates.POSTINGS.values() for leg in legs])
 def test_every_account_that_is_posted_to_is_in_the_chart(account: str) -> None:
-    assert d.account_kind(account.format(partner="p", customer="c") + ":GBP") in d.CHART.values()
+    assert chart.account_kind(account.format(partner="p", customer="c") + ":GBP") in chart.CHART
 
 
 def test_customers_money_is_protected_and_nothing_else_is() -> None:
-    assert [name for name, kind in d.CHART.items() if kind.protected] == ["customer"]
-    assert d.account_kind(HELD).protected
+    assert [line.kind for line in chart.CHART if line.protected] == ["customer"]
+    assert chart.account_kind(HELD).protected
 
 
 # whatever the amounts
@@ -266,5 +266,5 @@ def test_every_entry_balances_in_each_currency(
     for event in events:
         for made in CONSUMES[type(event)](event, cause(event)):
             (posted,) = given().when(made.command).decide()
-            assert not any(d.imbalance(posted.lines).values())
+            assert not any(entries.imbalance(posted.lines).values())
             assert all(line.amount for line in posted.lines)

@@ -1,0 +1,1 @@
+-- What partners' statements say; services/kernel/migrations/versions/0009_books.py applies it.
