@@ -31,6 +31,7 @@ COMMANDS = {
     "ledger": "The books: accounts, entries, and whether they balance.",
     "recon": "Reconciliation: deposits, transfers, payouts, ledger and the provider's book, compared.",
     "review": "What waits for a person, from all services.",
+    "stuck": "What should have moved on and has not, of everything that waits.",
     "event": "Events: list, get, follow, and prove that nothing was altered.",
     "projection": "Read tables: what there is, make one anew, prove that one is right.",
     "topic": "Topics: what there is, make what is missing, look into one.",
