@@ -156,7 +156,11 @@ class Consumer:
             ours = self._in_place(records)
             if not ours:
                 return
-            alone = self._alone and {(record.topic, record.partition) for record in ours} & self._alone
+            alone = self._alone and self._alone & {
+                at
+                for record in ours
+                if not self._places.was_taken(at := (record.topic, record.partition), record.offset)
+            }
             if alone:
                 await self._one_by_one(ours)
                 self._alone -= alone

@@ -137,9 +137,16 @@ class Places:
 
     def was_taken(self, at: Partition, offset: int) -> bool:
         """Whether this record must not be decided again. Where cursors were saved with what was applied they know it,
-        and a position that a person moved back counts; else only how far we came does.
+        and a position that a person moved back counts. Of a read table they know it below the checkpoint; from there on
+        only how far we came does.
         """
-        return offset < (max(self.stored[at], self.taken[at]) if self.all_later else self.stored[at])
+        return offset < self.stored[at] or (self.all_later and self.saved[at] <= offset < self.taken[at])
+
+    def waits(self, at: Partition, offset: int, *, applied: bool) -> bool:
+        """Whether the cursor of this record can wait for a checkpoint: who starts anew learns it from there. Not below
+        the one that there is, where only who was moved back takes anything.
+        """
+        return offset >= self.saved[at] and (self.all_later or not applied)
 
     @property
     def jumped(self) -> bool:
@@ -213,7 +220,7 @@ class Poll:
         self._done.clear()
         outcomes = [self._record(each, known, decide, write) for each in self._received]
         self._save(known, write)
-        if self._checkpoint or self._settle or self.results["applied"] or self.results["parked"]:
+        if self._checkpoint or self._settle or self.saved or self.results["applied"] or self.results["parked"]:
             self._fence(write)
         return outcomes
 
@@ -244,10 +251,11 @@ class Poll:
         if trouble is not None:
             return self._park_stream(at, cursor, each, trouble, write)
         self.moved[at] = Cursor(envelope.version, envelope.hash, parked=False)
+        place = (each.record.topic, each.record.partition)
+        if not self._places.waits(place, each.record.offset, applied=each.unit is not None):
+            self._done.add(at)
         if each.unit is None:
             return self._count("skipped", outcome)
-        if not self._places.all_later:
-            self._done.add(at)
         return self._count("applied", outcome)
 
     def _learnt(self, at: Source, envelope: Envelope, trouble: BaseException | None) -> Outcome:
@@ -280,14 +288,14 @@ class Poll:
         return outcome
 
     def _fence(self, write: Write) -> None:
-        """A row for each partition that came further, at a checkpoint for all; learning never moves a position back."""
+        """A row for each partition that came further, at a checkpoint for all; neither of the two goes back."""
         for at, end in sorted({**self._places.reading, **self.ends}.items()):
             expected = self._places.stored[at]
             following = max(expected, end)
             if following > expected:
                 self.taken[at] = max(self._places.taken[at], following)
             if self._checkpoint:
-                self.checkpoints[at] = end
+                self.checkpoints[at] = max(end, self._places.saved[at])
             if self._checkpoint or following > expected:
                 position = (self._consumer, at[0], self._epoch, at[1], expected, following)
                 stands = (self._places.saved[at], self._places.taken[at])

@@ -26,6 +26,7 @@ class Mode:
     zombies: bool = False  # a rebalance does not reach everybody: two members have the same partition
     gives_up: bool = False  # the engine lets an outage out at once, instead of trying again
     jumps: bool = False  # a person moves positions forward, and not back
+    both_ways: bool = False  # a person moves positions forward and back; nothing else is wrong with the topic
     all_later: bool = False  # the members save no cursor but at checkpoints
 
 
@@ -101,7 +102,7 @@ class Schedule:
         ends = {at: self._end(at) for at in self._partitions}
         records = await self.world.publish(*(self._unit() for _ in range(self.random.randint(1, 6))))
         fresh = self.random.choice([each for each in records if each.offset >= ends[each.topic, each.partition]])
-        tampering = self.random.random()
+        tampering = 1 if self.mode.both_ways else self.random.random()
         if tampering < 0.04:
             self._lose(fresh)
         elif tampering < 0.08:
@@ -146,6 +147,8 @@ class Schedule:
         least, most = (
             (old.next_offset, max(old.next_offset, self._end(at))) if self.mode.jumps else (0, old.next_offset)
         )
+        if self.mode.both_ways:
+            least, most = 0, max(old.next_offset, self._end(at))
         moved = replace(old, next_offset=self.random.randint(least, most))
         positions[MIRROR, 1, at] = moved
         self.jumped.update((at, offset) for offset in range(old.next_offset, moved.next_offset))
@@ -178,7 +181,7 @@ class Schedule:
         stream, self._numbers = self.random.choice(self.streams), self._numbers + 1
         if self.random.random() < 0.65:
             return name(stream, f"name {self._numbers}")
-        poison = self.random.choice(POISON) if self.random.random() < 0.04 else ""
+        poison = self.random.choice(POISON) if self.random.random() < 0.04 and not self.mode.both_ways else ""
         return ask(stream, Add(self._numbers, poison))
 
     def _lose(self, record: Record) -> None:
@@ -225,7 +228,7 @@ class Schedule:
 
 
 Event = Callable[[Schedule], Awaitable[None]]
-_WEIGHTED: dict[Event, int] = {
+WEIGHTED: dict[Event, int] = {
     Schedule.publish: 25,
     Schedule.poll: 45,
     Schedule.settle: 12,
@@ -235,4 +238,4 @@ _WEIGHTED: dict[Event, int] = {
     Schedule.move_by_hand: 2,
     Schedule.idle: 3,
 }
-_EVENTS, _WEIGHTS = list(_WEIGHTED), list(_WEIGHTED.values())
+_EVENTS, _WEIGHTS = list(WEIGHTED), list(WEIGHTED.values())
