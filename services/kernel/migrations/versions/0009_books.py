@@ -9,15 +9,16 @@ depends_on = None
 
 
 LEDGER = """
-GRANT SELECT, INSERT ON chart TO corridor_ledger;
+GRANT SELECT, INSERT ON chart, block, balance_at TO corridor_ledger;
 GRANT SELECT, UPDATE ON book_head TO corridor_ledger;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ledger TO corridor_ledger;
-GRANT SELECT ON chart, book_head TO {oncall};
+GRANT SELECT ON chart, book_head, block, balance_at TO {oncall};
 """
 
 
 def upgrade() -> None:
-    in_schema("ledger", file("kernel/sql/books.sql"), LEDGER.format(oncall=ONCALL))
+    books = (file("kernel/sql/books.sql"), file("ledger/sql/blocks.sql"))
+    in_schema("ledger", *books, LEDGER.format(oncall=ONCALL))
     in_schema("recon", file("reconciliation/sql/statements.sql"))
     for schema in ("ledger", "recon"):
         in_schema(schema, file("kernel/sql/statistics.sql"))
