@@ -56,10 +56,10 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 @pytest.fixture(scope="module")
 def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`ops-cli` and `python` as bootstrap puts them into .venv/bin, by the interpreter that runs this test."""
+    """`ops-cli`, `python` and `python3` as bootstrap puts them into .venv/bin: the interpreter that runs this test."""
     folder = tmp_path_factory.mktemp("bin")
     python = shlex.quote(sys.executable)
-    for name, command in {"ops-cli": f"{python} -P -m services.ops_cli", "python": python}.items():
+    for name, command in {"ops-cli": f"{python} -P -m services.ops_cli", "python": python, "python3": python}.items():
         (folder / name).write_text(f'#!/bin/sh\nexport PYTHONPATH={shlex.quote(str(ROOT))}\nexec {command} "$@"\n')
         (folder / name).chmod(0o755)
     return folder
@@ -125,6 +125,8 @@ def test_the_on_call_finds_and_explains_trouble_as_the_guide_says(system: System
         assert re.search(rf"^[0-9a-f-]{{36}} +{reason} ", said, re.MULTILINE), reason
     assert "Attempt 1: refused (AC04)" in said
     assert re.search(r"^status +completed$", said, re.MULTILINE)
+    assert re.search(r'^\["payout","MANUAL_REVIEW",\d+,"a person must decide: .*\(AC04\)', said, re.MULTILINE)
+    assert "exit 6: the same command, and one age for everything" in said
     assert '"differs_in": [' in said
     assert "503 MAINTENANCE" in said
     assert re.search(r"^against the topic +the same", said, re.MULTILINE)

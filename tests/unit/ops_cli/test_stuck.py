@@ -23,8 +23,8 @@ from services.ops_cli.exits import Exit
 from services.ops_cli.stuck import lag, streams
 from services.ops_cli.stuck.findings import Finding, Findings, Report
 from services.ops_cli.stuck.machines import Machine, machines
-from services.ops_cli.stuck.rules import MARGIN, RULES, RUN
-from services.payout_orchestrator.domain.states import Sent
+from services.ops_cli.stuck.rules import MARGIN, RULES, RUN, Wait
+from services.payout_orchestrator.domain.states import Confirmed, Sent
 from services.reconciliation.handlers.conductor import RUN_SECONDS_MAX
 from services.review.domain.reasons import Reason
 from services.review.domain.sla import SLA
@@ -84,6 +84,12 @@ def test_every_table_of_states_is_a_machine_and_every_rule_has_its_state() -> No
 
 def module(machine: Machine) -> str:
     return machine.stages[0].__module__
+
+
+def test_no_state_with_money_on_its_way_rests() -> None:
+    money = [each for each in machines() if each.category in {"transfer", "deposit", "payout"}]
+    resting = {stage for each in money for stage in each.unfinished() if not isinstance(RULES.get(stage), Wait)}
+    assert resting == {Confirmed}  # paid out, and what is said against it is in the queue
 
 
 def test_every_reason_to_wait_for_a_person_has_its_time() -> None:
