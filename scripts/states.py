@@ -51,6 +51,8 @@ LIVES = (
     Life("Reconciliation run", "services.reconciliation.domain.runs", "stream and key: run id"),
     Life("Reconciliation issue", "services.reconciliation.domain.issues", "stream and key: issue id"),
     Life("Journal entry", "services.ledger.domain.entries", "stream: entry id; key: its transfer's id, if it has one"),
+    Life("Hold", "services.ledger.domain.holds", "stream: hold id; key: its customer's id"),
+    Life("Adjustment", "services.ledger.domain.adjustments", "stream and key: adjustment id"),
 )
 HEAD = """\
 <!-- Generated: python -m scripts.states write -->

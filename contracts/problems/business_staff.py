@@ -45,4 +45,54 @@ TYPES = (
         meaning="Nothing was ever posted to this account.",
         action="Use an `account_id` of `GET /v1/ledger/trial-balance`.",
     ),
+    ProblemType(
+        slug="entry-invalid", status=422,
+        meaning="These names and amounts make no entry of this kind. Nothing was posted.",
+        action="Compare them with the kind's lines in docs/money-flows.md; `detail` says what differs.",
+    ),
+    ProblemType(
+        slug="hold-not-found", status=404,
+        meaning="There is no hold with this id.",
+        action="Use the `hold_id` of the answer that placed it.",
+    ),
+    ProblemType(
+        slug="hold-id-reused", status=409,
+        meaning="The Idempotency-Key is old and was used for another hold. The first one stands.",
+        action="Send this request with a new Idempotency-Key.",
+    ),
+    ProblemType(
+        slug="hold-resolved", status=409,
+        meaning="The hold was refused, posted or voided before. A hold is resolved once.",
+        action="Ask for the hold: its state says what became of it.",
+    ),
+    ProblemType(
+        slug="hold-exceeded", status=422,
+        meaning="More than is held cannot be posted. The hold stands as it was.",
+        action="Post no more than `amount_minor` of the hold.",
+    ),
+    ProblemType(
+        slug="adjustment-invalid", status=422,
+        meaning="The lines are no journal entry: too few, an account that the chart does not have, or not in balance.",
+        action="`detail` says which rule is broken. Debits equal credits in each currency.",
+    ),
+    ProblemType(
+        slug="adjustment-not-found", status=404,
+        meaning="There is no adjustment with this id.",
+        action="Use the `adjustment_id` of the answer that proposed it.",
+    ),
+    ProblemType(
+        slug="adjustment-decided", status=409,
+        meaning="The adjustment was approved, rejected or expired before.",
+        action="Ask for it: its state says what became of it. Propose another one if it is still needed.",
+    ),
+    ProblemType(
+        slug="second-person-required", status=403,
+        meaning="Who proposes something that moves money does not approve it. Nothing was posted.",
+        action="Ask somebody else to approve it.",
+    ),
+    ProblemType(
+        slug="account-overdrawn", status=409,
+        meaning="A protected account would have less than nothing. Nothing was posted.",
+        action="Look at the account's balance, then propose lines that it covers.",
+    ),
 )  # fmt: skip

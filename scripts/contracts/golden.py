@@ -66,6 +66,7 @@ from contracts.transfer.v1 import (
     TransferOpened,
     TransferOverdue,
 )
+from scripts.contracts import golden_ledger
 from services.kernel.ids import derive
 from services.kernel.money import Money, Rate, RateText, iso4217
 from services.kernel.sealed import Sealed
@@ -243,6 +244,7 @@ LEDGER_EVENTS = (
         caused_at=FUNDED_AT - SECOND,
         posted_at=FUNDED_AT,
     ),
+    *golden_ledger.EVENTS,
 )
 RUN, OTHER_RUN = UUID("01955680-1c2d-7e3f-8a4b-5c6d7e8f9a01"), UUID("01955680-1c2d-7e3f-8a4b-5c6d7e8f9a02")
 RUN_AT = AT + DAY

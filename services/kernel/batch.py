@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import attrgetter
@@ -84,6 +84,7 @@ class Overlay:
     write: Write
     seen: list[Seen] = field(default_factory=list)  # by each ask, in order
     metas: dict[UUID, tuple[Meta, bytes]] = field(default_factory=dict)  # by what the event belongs to; few per unit
+    accounts: dict[str, Any] = field(default_factory=dict)  # those that the batch reads, as the unit left them
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ class Batch:
         self._folded = folded
         self._streams: dict[UUID, Stream] = {}
         self._claims = dict(known.claims)
+        self._accounts = dict(known.accounts)
         self._answers: dict[tuple[str, str, str], StoredAnswer] = dict(known.requests)
         self._instant = instant(known.at)
         self.write = Write(engine.topic)
@@ -168,6 +170,7 @@ class Batch:
         for (tenant, namespace, value), owner in overlay.claims.items():
             self.write.add("claims", (namespace, value, tenant, owner.stream_id, owner.content))
         self._claims.update(overlay.claims)
+        self._accounts.update(overlay.accounts)
         self.write.take(overlay.write)
 
     def _beside(self, unit: Unit, answer: tuple[int, bytes] | None, verdict: str | None) -> None:
@@ -221,8 +224,13 @@ class Batch:
             owner = overlay.claims.get(key) or self._claims.get(key)
             if owner is not None:
                 owners[claim.namespace] = owner
-        rows = {name: self._known.accounts[name] for name in ask.reads if name in self._known.accounts}
+        look = self._look(overlay)
+        rows = {name: row for name in ask.reads if (row := look(name)) is not None}
         return Seen(owners, rows)
+
+    def _look(self, overlay: Overlay) -> Callable[[str], Any]:
+        """An account as the batch and this unit have left it; None for one that no ask reads."""
+        return lambda name: overlay.accounts.get(name) or self._accounts.get(name)
 
     def _claim(self, ask: Ask, seen: Seen, tenant: str, overlay: Overlay) -> None:
         """A claim is taken with the events that need it; one that is already owned stays with its owner."""
@@ -252,6 +260,8 @@ class Batch:
             overlay.write.add("effects", _effect_row(effect, event_id, stream_id, decider.category, meta, at))
         if (beside := engine.also_of.get(type(event))) is not None:
             beside(event, overlay.write, before)
+            if self._accounts:
+                overlay.accounts.update(engine.moved(event, self._look(overlay)))
 
 
 def _belonging(decider: Decider[Any, Any, Any], event: Any, meta: Meta, overlay: Overlay) -> tuple[Meta, bytes]:

@@ -9,23 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
-from services.kernel.money import Money
+from services.kernel.account import Line, Standing
 from services.kernel.parts import Part
 from services.kernel.store import Row, Write
-
-
-class Line(Protocol):
-    """One side of an entry."""
-
-    @property
-    def account(self) -> str: ...
-    @property
-    def side(self) -> Literal["debit", "credit"]: ...
-    @property
-    def amount(self) -> Money: ...
 
 
 class Entry(Protocol):
@@ -176,6 +165,18 @@ def writer(chart: Chart) -> Beside:
             write.add("balance", (line.account, currency, debit, credit, kind.protected))
 
     return beside
+
+
+STANDINGS = "SELECT account_id, debit_minor, credit_minor FROM balance WHERE account_id = ANY($1)"
+
+
+async def read_standings(connection: Any, accounts: list[str]) -> dict[str, Standing]:
+    """All of them; the engine has locked them, and the head of the book before them."""
+    found = {row[0]: Standing(row[1], row[2]) for row in await connection.fetch(STANDINGS, accounts)}
+    return {account: found.get(account, _NEW) for account in accounts}
+
+
+_NEW = Standing()
 
 
 class Reader(Protocol):

@@ -33,6 +33,7 @@ PAUSE_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)  # between attempts when the store is
 
 Decide = Callable[[Unit], Outcome]
 Beside = Callable[[Any, Write, Any], None]  # an event, the write that it goes into, the state before it
+Moved = Callable[[Any, Callable[[str], Any]], Mapping[str, Any]]  # an event, what an account is -> what it is then
 
 
 class Intake(Protocol):
@@ -88,6 +89,7 @@ class Engine:
         new_id: Callable[[], UUID],
         *,
         also_of: Mapping[type, Beside] | None = None,
+        moved: Moved = lambda event, look: {},
         committed: Callable[[Write], None] = lambda write: None,
         pause: Callable[[float], Any] = asyncio.sleep,
         measured: Callable[[int, float], None] = lambda asks, seconds: None,
@@ -103,6 +105,7 @@ class Engine:
         self.over = [(each.category, stage.__name__, each.fold_version) for each in deciders for stage in each.over]
         self.new_id = new_id
         self.also_of = also_of or {}  # rows of registered parts that follow from an event (the ledger's postings)
+        self.moved = moved  # so that the next ask of a batch sees what the one before it did
         self._committed = committed
         self._pause = pause
         self._measured = measured

@@ -19,7 +19,7 @@ from services.kernel.bus import PACE_SECONDS, KafkaPublisher, KafkaSubscription
 from services.kernel.consumer import Consumer, Inbox
 from services.kernel.decider import Call, Decider
 from services.kernel.effects import Worker
-from services.kernel.engine import Beside, Engine
+from services.kernel.engine import Beside, Engine, Moved
 from services.kernel.event_store import PostgresStore, connector
 from services.kernel.following import Fatal, Following, Lane, ProjectionLane
 from services.kernel.group_commit import GroupCommit
@@ -60,7 +60,8 @@ class Service:
     projections: tuple[Projection, ...] = ()
     parts: tuple[Part, ...] = ()
     also_of: Mapping[type, Beside] = field(default_factory=dict)
-    read_accounts: Callable[[Any, list[str]], Any] | None = None
+    read_accounts: Callable[[Any, list[str]], Any] | None = None  # name -> row, also of what is not there yet
+    moved: Moved = lambda event, look: {}
     worker: str | None = None  # of its calls, in worker_runs_total; None: the service's own name
     committed: Callable[[Write], None] | None = None  # counts what became true, once
     pace_seconds: float = PACE_SECONDS  # between two fetches of a consumer: longer for a service that may be behind
@@ -115,6 +116,7 @@ class Runtime:
             service.topic,
             new_id,
             also_of=service.also_of,
+            moved=service.moved,
             committed=self._committed,
             measured=_measured,
             retried=_retried,

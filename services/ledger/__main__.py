@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Annotated
 
 from contracts import topics
-from contracts.ledger.v1 import EntryPosted
+from contracts.ledger.v1 import BOOKED
 from contracts.upcasts import UPCASTS
 from services.kernel import metrics, process
-from services.kernel.book import PARTS, writer
+from services.kernel.account import standings_after
+from services.kernel.book import PARTS, read_standings, writer
 from services.kernel.codec import EventCodec
 from services.kernel.consumer import Inbox
 from services.kernel.http import create_app
@@ -21,6 +22,7 @@ from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, Var, load_or_exit
 from services.ledger import api, handlers
 from services.ledger.adapters import imbalance
+from services.ledger.api import adjustments, facts, holds
 from services.ledger.domain.chart import account_kind
 
 
@@ -38,10 +40,12 @@ def service() -> Service:
         name="ledger",
         schema="ledger",
         topic=topics.LEDGER.name,
-        deciders=(handlers.decider(),),
+        deciders=handlers.deciders(),
         inbox=Inbox("ledger", handlers.CONSUMES, {topic.name: EventCodec(topic.events, UPCASTS) for topic in heard}),
         parts=PARTS,
-        also_of={EntryPosted: writer(account_kind)},
+        also_of=dict.fromkeys(BOOKED, writer(account_kind)),
+        read_accounts=read_standings,
+        moved=lambda event, look: standings_after(event, look) if isinstance(event, BOOKED) else {},
     )
 
 
@@ -54,7 +58,14 @@ def main() -> None:
         opened.push_async_callback(runtime.close)
         health = runtime.health()
         metrics.prepare_ledger(imbalance.currencies(Path(settings.corridors_file)))
-        routers = [api.routes(runtime.reads, Callers.from_settings(settings)), lookup_routes(settings, runtime.reads)]
+        callers = Callers.from_settings(settings)
+        routers = [
+            api.routes(runtime.reads, callers),
+            facts.routes(facts.Facts(runtime.commands), callers),
+            holds.routes(holds.Holds(runtime.commands, runtime.reading), callers),
+            adjustments.routes(adjustments.Adjustments(runtime.commands, runtime.reading), callers),
+            lookup_routes(settings, runtime.reads),
+        ]
         app = create_app(settings, routers, health)
         tasks = dict(runtime.tasks()) | {"balance": partial(imbalance.watch, runtime.probes)}
         return process.Running(app=app, tasks=tasks, health=health)

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 from contracts.deposit.v1 import DepositObserved
-from contracts.ledger.v1 import EVENTS, EntryPosted, LedgerEvent
+from contracts.ledger.v1 import (
+    ADJUSTMENT_EVENTS,
+    HOLD_EVENTS,
+    AdjustmentEvent,
+    AdjustmentProposed,
+    EntryPosted,
+    HoldEvent,
+    HoldPlaced,
+)
 from contracts.payout.v1 import PayoutConfirmed
 from contracts.transfer.v1 import FundingConfirmed, PayoutInitiated
 from contracts.upcasts import UPCASTS
-from services.kernel.decider import Ask, Cause, Consumes, Decider
+from services.kernel.decider import Ask, Cause, Consumes, Decider, SideEffect
 from services.kernel.ids import derive
 from services.kernel.money import Money, zero
+from services.ledger.domain import adjustments, holds
 from services.ledger.domain.entries import STAGES, Entry, PostEntry, decide, evolve
 from services.ledger.domain.templates import lines
 
@@ -90,14 +99,65 @@ def _post(
     return (Ask(entry_id, command),)
 
 
-def decider() -> Decider[Entry, PostEntry, LedgerEvent]:
+def deciders() -> tuple[Decider[Any, Any, Any], ...]:
+    """All that the ledger decides."""
+    return (decider(), hold_decider(), adjustment_decider())
+
+
+def plan(event: object) -> tuple[SideEffect, ...]:
+    """A hold and a proposal wait until they are due."""
+    match event:
+        case HoldPlaced(due_at=at):
+            return (SideEffect("hold_overdue", at),)
+        case AdjustmentProposed(due_at=at):
+            return (SideEffect("adjustment_expiry", at),)
+        case _:
+            return ()
+
+
+def hold_decider() -> Decider[holds.Hold, Any, HoldEvent]:
+    """Holds. Their records are keyed by their customer, so that all of one account come in order."""
+    return Decider(
+        category="hold",
+        decide=holds.decide,
+        evolve=holds.evolve,
+        commands=holds.COMMANDS,
+        events=HOLD_EVENTS,
+        upcasts=UPCASTS,
+        stages=holds.STAGES,
+        over=(holds.Refused, holds.Used, holds.Voided),
+        plan=plan,
+        key_of=lambda first: cast("HoldPlaced", first).customer_id,
+        correlate=lambda event: getattr(event, "transfer_id", None),
+        wake=lambda name, stream_id: holds.ReportHold(hold_id=stream_id),
+    )
+
+
+def adjustment_decider() -> Decider[adjustments.Adjustment, Any, AdjustmentEvent]:
+    """Manual journals, by two people."""
+    return Decider(
+        category="adjustment",
+        decide=adjustments.decide,
+        evolve=adjustments.evolve,
+        commands=adjustments.COMMANDS,
+        events=ADJUSTMENT_EVENTS,
+        upcasts=UPCASTS,
+        stages=adjustments.STAGES,
+        over=(adjustments.Approved, adjustments.Closed),
+        plan=plan,
+        correlate=lambda event: getattr(event, "transfer_id", None),
+        wake=lambda name, stream_id: adjustments.ExpireAdjustment(adjustment_id=stream_id),
+    )
+
+
+def decider() -> Decider[Entry, PostEntry, EntryPosted]:
     """Journal entries. A record is keyed by its transfer, if it has one."""
     return Decider(
         category="entry",
         decide=decide,
         evolve=evolve,
         commands=(PostEntry,),
-        events=EVENTS,
+        events=(EntryPosted,),
         upcasts=UPCASTS,
         stages=STAGES,
         key_of=lambda first: cast("EntryPosted", first).transfer_id or cast("EntryPosted", first).entry_id,

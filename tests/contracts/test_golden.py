@@ -117,6 +117,12 @@ STREAMS: tuple[tuple[Any, Sequence[type], str], ...] = (  # decider, the stream,
     (PAYOUT, (*SENT, payout.PayoutRefused), "ManualReview"),
     (PAYOUT, (*SENT, payout.PayoutUnknown, payout.PayoutReviewRequired), "ManualReview"),
     (ledger_handlers.decider(), (ledger.EntryPosted,), "Posted"),
+    (ledger_handlers.hold_decider(), (ledger.HoldPlaced, ledger.HoldOverdue, ledger.HoldPosted), "Used"),
+    (ledger_handlers.hold_decider(), (ledger.HoldPlaced, ledger.HoldVoided), "Voided"),
+    (ledger_handlers.hold_decider(), (ledger.HoldRefused,), "Refused"),
+    (ledger_handlers.adjustment_decider(), (ledger.AdjustmentProposed, ledger.Adjusted), "Approved"),
+    (ledger_handlers.adjustment_decider(), (ledger.AdjustmentProposed, ledger.AdjustmentRejected), "Closed"),
+    (ledger_handlers.adjustment_decider(), (ledger.AdjustmentProposed, ledger.AdjustmentExpired), "Closed"),
     (recon_handlers.run_decider(), (recon.RunStarted, recon.RunCompleted), "Completed"),
     (recon_handlers.run_decider(), (recon.RunStarted, recon.RunFailed), "Failed"),
     (recon_handlers.run_decider(), (recon.RunRefused,), "Refused"),
@@ -143,7 +149,8 @@ def test_the_example_is_priced_as_it_says() -> None:
 
 
 def test_the_example_of_an_entry_balances() -> None:
-    check(golden.BY_CLASS[ledger.EntryPosted].lines)
+    for event in ledger.BOOKED:
+        check(golden.BY_CLASS[event].lines)
 
 
 def test_what_a_partner_sends_is_judged_as_the_example_says() -> None:
