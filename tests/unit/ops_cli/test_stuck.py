@@ -35,6 +35,7 @@ from tests.unit.transfer import samples as t
 
 Ops = Callable[..., Ran]
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
+CHANGED = AT + timedelta(minutes=7)  # by what leaves the state as it is
 SCRIPT = Path(states.__file__).parent / "detect_stuck_finance_jobs.py"
 
 
@@ -72,7 +73,9 @@ def test_a_new_state_without_a_rule_is_found() -> None:
 def test_a_new_state_without_a_rule_is_looked_at_all_the_same() -> None:
     known = streams.Known.of((planted("", "PAYOUT_INITIATED"),))
     assert "transfer/Frozen" not in known.quiet()
-    found = streams.judged(row("transfer", Frozen(AT)), "transfer", known, None, AT + timedelta(minutes=31) + MARGIN)
+    found = streams.judged(
+        row("transfer", Frozen(AT)), "transfer", known, None, CHANGED + timedelta(minutes=31) + MARGIN
+    )
     assert found is not None
     assert (found.state, "no rule" in found.cause) == ("FROZEN", True)
 
@@ -100,7 +103,7 @@ def test_a_run_hangs_when_it_should_have_ended_itself() -> None:
     assert RUN.total_seconds() == RUN_SECONDS_MAX
 
 
-def row(category: str, state: Any, changed_at: datetime = AT) -> dict[str, Any]:
+def row(category: str, state: Any, changed_at: datetime = CHANGED) -> dict[str, Any]:
     stage, data = StateCodec((type(state),)).encode(state)
     return {"stream_id": UUID(int=7), "category": category, "stage": stage, "state": data, "changed_at": changed_at}
 
@@ -149,9 +152,9 @@ def test_a_deadline_of_the_state_itself_comes_before_the_usual_one() -> None:
 )
 def test_what_this_release_cannot_read_is_not_passed_over(category: str, stage: str, data: bytes) -> None:
     found = row("transfer", FUNDED) | {"category": category, "stage": stage, "state": data}
-    told = streams.judged(found, "x", streams.Known.of(machines()), None, AT + timedelta(hours=1))
+    told = streams.judged(found, "x", streams.Known.of(machines()), None, CHANGED + timedelta(hours=1))
     assert told is not None
-    assert (told.type, told.state, told.since) == (category, stage, AT)
+    assert (told.type, told.state, told.since) == (category, stage, CHANGED)
 
 
 @pytest.mark.parametrize(("records", "seconds", "stuck"), [(3, 61.0, True), (3, 59.0, False), (0, 61.0, False)])
