@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 from starlette.responses import Response
 
 from contracts.ledger.v1 import Posting
@@ -46,7 +45,7 @@ class EntryRequest(Body):
 
     kind: Literal["treasury.float_funded", "treasury.swept"]
     cause_id: Id = Field(description="what caused it: the same cause is booked once")
-    caused_at: datetime
+    caused_at: AwareDatetime
     names: dict[str, Annotated[str, Field(pattern=NAME)]] = Field(description="of the kind's accounts", max_length=8)
     amounts: dict[str, Amount] = Field(description="of the kind's lines", max_length=8)
 
