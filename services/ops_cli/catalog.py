@@ -126,6 +126,6 @@ DECIDERS: Mapping[str, Callable[[Any], Deciders]] = {
     "transfer": _transfer,
     "deposit_watcher": _deposit_watcher,
     "payout_orchestrator": _payout_orchestrator,
-    "ledger": lambda handlers: (handlers.decider(),),
-    "reconciliation": lambda handlers: (handlers.run_decider(), handlers.issue_decider()),
+    "ledger": lambda handlers: tuple(handlers.deciders()),
+    "reconciliation": lambda handlers: tuple(handlers.DECIDERS),
 }

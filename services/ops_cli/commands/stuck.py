@@ -96,5 +96,8 @@ def _summary(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     if missing := len(found["not_checked"]):
         lines.append((f"{missing} {'check' if missing == 1 else 'checks'} could not be made", WAITING))
     elif not found["stuck"]:
-        lines.append((f"nothing is stuck; {sum(found['waiting'].values())} things wait within their time", GOOD))
+        within = (
+            f"{sum(found['waiting'].values())} streams wait within their time, {found['consumers']} consumers keep up"
+        )
+        lines.append((f"nothing is stuck; {within}", GOOD))
     return lines

@@ -100,7 +100,8 @@ class Report:
     findings: Findings
     at: datetime | None = None  # the database's time; None: it could not be asked
     older_than: timedelta | None = None
-    looked_at: Counter[str] = field(default_factory=Counter)  # what waits, stuck or not, by type
+    waiting: Counter[str] = field(default_factory=Counter)  # streams that wait, stuck or not, by type
+    consumers: int = 0  # whose lag is known
     not_checked: list[dict[str, str]] = field(default_factory=list)
 
     @property
@@ -123,7 +124,8 @@ class Report:
             "stuck": self.findings.counts.total(),
             "by_type": dict(sorted(self.findings.counts.items())),
             "not_shown": self.findings.counts.total() - len(items),
-            "waiting": dict(sorted(self.looked_at.items())),
+            "waiting": dict(sorted(self.waiting.items())),
+            "consumers": self.consumers,
             "not_checked": self.not_checked,
             "items": items,
         }

@@ -30,7 +30,7 @@ async def look(bootstrap: str, found: Mapping[str, Sequence[Stand]], report: Rep
         if lag.missing:
             report.missed(f"lag of {lag.stand.consumer}", f"the broker has no topic {lag.stand.topic}")
             continue
-        report.looked_at[KIND] += 1
+        report.consumers += 1
         if finding := judged(lag, services[lag.stand.consumer], report.older_than, at):
             report.findings.add(finding)
 

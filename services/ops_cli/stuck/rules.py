@@ -13,6 +13,7 @@ from typing import Any
 
 from services.core_api.domain import maintenance, profiles, sessions
 from services.deposit_watcher.domain import states as deposit
+from services.ledger.domain import adjustments, holds
 from services.payout_orchestrator.domain import states as payout
 from services.payout_orchestrator.domain.policy import Deadlines as PayoutDeadlines
 from services.quote import domain as quote
@@ -37,18 +38,21 @@ When = Callable[[Any], datetime | None]  # of a folded state
 class Wait:
     """Over at `due`, or where that is None `within` after `since` (None: when the stream last changed).
 
-    `cause` says why it has not gone on. A state whose bytes hold `rests_with` waits for nothing.
+    `cause` says what it waits for, `overdue` what must be wrong when that is over. A state whose bytes hold
+    `rests_with` waits for nothing.
     """
 
     cause: str | Callable[[Any], str]
     since: When = lambda state: None
     due: When = lambda state: None
     within: timedelta = timedelta(0)
+    overdue: str = ""
     rests_with: bytes = b""
 
-    def why(self, state: Any) -> str:
-        """The cause, of this very state."""
-        return self.cause if isinstance(self.cause, str) else self.cause(state)
+    def why(self, state: Any, *, is_over: bool) -> str:
+        """The cause, of this very state, when its time is over or not yet."""
+        words = self.cause if isinstance(self.cause, str) else self.cause(state)
+        return f"{words}; {self.overdue}" if is_over and self.overdue else words
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ def _refused(state: payout.ManualReview) -> str:
     )
 
 
-_EXPIRED = "its time is over and nothing has ended it: the wake that does has not run"
+_NOT_WOKEN = "its time is over and nothing has ended it: the timer that does has not run"
 _LATE = Wait(
     cause="money came after its end, and no refund is decided",
     since=_late_since,
@@ -125,12 +129,12 @@ RULES: Mapping[type, Wait | Rests] = {
     ),
     maintenance.Off: Rests("as on any other day"),
     quote.Offered: Wait(
-        cause=_EXPIRED, since=lambda state: state.terms.created_at,
+        cause="nobody has taken it", overdue=_NOT_WOKEN, since=lambda state: state.terms.created_at,
         due=lambda state: state.terms.expires_at + _EXPIRY,
     ),
     quote.Expired: Rests("promises nothing any more; only a transfer that took it in time may still say so"),
     transfer.AwaitingFunding: Wait(
-        cause=_EXPIRED, since=lambda state: state.opened.opened_at,
+        cause="waits for the customer's money", overdue=_NOT_WOKEN, since=lambda state: state.opened.opened_at,
         due=lambda state: state.opened.funding_deadline + _EXPIRY,
     ),
     transfer.Funded: Wait(
@@ -145,14 +149,14 @@ RULES: Mapping[type, Wait | Rests] = {
     transfer.Cancelled: _LATE,
     transfer.Expired: _LATE,
     deposit.Unexpected: Wait(
-        cause="money without a transfer, and its grace has not been ended: the wake that does has not run",
+        cause="money ahead of its transfer", overdue=_NOT_WOKEN,
         since=_money_since, within=timedelta(seconds=_ROUTE.unknown_route_grace_seconds),
     ),
     deposit.Unmatched: Wait(
         cause="unmatched: no transfer has this route", since=_money_since, within=SLA[Reason.UNMATCHED_DEPOSIT]
     ),
     deposit.Expected: Wait(
-        cause="its transfer should have ended, and that it did has not come",
+        cause="waits for the customer's money", overdue="its transfer should have ended, and that it did has not come",
         due=lambda state: state.expected.deadline + _EXPIRY,
     ),
     deposit.Mismatched: Wait(
@@ -162,11 +166,12 @@ RULES: Mapping[type, Wait | Rests] = {
     deposit.Closed: _SURPLUS,
     payout.Requested: Wait(cause="nobody has approved it", since=_since, due=_deadline, within=_PAYOUT.approval),
     payout.Approved: Wait(
-        cause="not submitted in time: the partner or the vault is away, or the worker that calls does not run",
+        cause="not submitted yet",
+        overdue="the partner or the vault is away, or the worker that calls does not run",
         since=_since, due=_deadline, within=_PAYOUT.submission,
     ),
     payout.Submitting: Wait(
-        cause="a call went out and its process did not say what became of it: the money may have left",
+        cause="a call is out", overdue="its process did not say what became of it: the money may have left",
         since=_since, due=_lease,
     ),
     payout.Sent: Wait(
@@ -179,8 +184,16 @@ RULES: Mapping[type, Wait | Rests] = {
     ),
     payout.ManualReview: Wait(cause=_refused, since=_since, within=SLA[Reason.PAYOUT_IN_REVIEW]),
     payout.Confirmed: Rests("the creditor has the money; what was said against it is in the queue of reviews"),
+    holds.Held: Wait(
+        cause="money of a customer is set aside, and neither used nor given back", due=lambda state: state.due_at
+    ),
+    adjustments.Proposed: Wait(
+        cause="waits for a second person", overdue=_NOT_WOKEN, since=lambda state: state.proposed_at,
+        due=lambda state: state.due_at,
+    ),
     runs.Running: Wait(
-        cause="the run hangs, or its process has died", since=lambda state: state.started.started_at, within=RUN
+        cause="the run is under way", overdue="it hangs, or its process has died",
+        since=lambda state: state.started.started_at, within=RUN,
     ),
     issues.Open: Wait(
         cause=lambda state: f"{state.opened.code}: two books differ", since=lambda state: state.opened.opened_at,

@@ -57,7 +57,7 @@ async def look(connection: Any, service: str, known: Known, report: Report, at: 
     stages, contents = known.resting()
     rows = connection.cursor(WAITING, known.quiet(), stages, contents, prefetch=ROWS_AT_ONCE)
     async for row in rows:
-        report.looked_at[row["category"]] += 1
+        report.waiting[row["category"]] += 1
         finding = judged(row, service, known, report.older_than, at)
         if finding is not None:
             report.findings.add(finding)
@@ -69,12 +69,13 @@ def judged(
     """What is stuck in that row, as of `at`: past its deadline, or, when asked so, older than `older_than`."""
     state, name, rule = _read(row, known)
     since = (rule.since(state) if state is not None else None) or row["changed_at"]
-    limit = older_than if older_than is not None else _limit(rule, state, since)
+    own = _limit(rule, state, since)
+    limit = older_than if older_than is not None else own
     if at - since < limit:
         return None
     return Finding(
         id=str(row["stream_id"]), type=row["category"], state=name, since=since, limit=limit,
-        cause=rule.why(state), service=service, stream_id=row["stream_id"],
+        cause=rule.why(state, is_over=at - since >= own), service=service, stream_id=row["stream_id"],
     )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ from services.payout_orchestrator.domain.states import Confirmed, Sent
 from services.reconciliation.handlers.conductor import RUN_SECONDS_MAX
 from services.review.domain.reasons import Reason
 from services.review.domain.sla import SLA
-from services.transfer.domain.states import Deadlines, Funded
+from services.transfer.domain.states import AwaitingFunding, Deadlines, Funded
 from tests.unit.ops_cli.conftest import Door, Ran
 from tests.unit.payout_orchestrator import samples as p
 from tests.unit.transfer import samples as t
@@ -131,6 +131,19 @@ def test_what_somebody_calls_old_is_stuck_whatever_its_deadline() -> None:
     assert judged("transfer", FUNDED, timedelta(seconds=90), timedelta(seconds=90)) is not None
     assert judged("transfer", FUNDED, timedelta(seconds=89), timedelta(seconds=90)) is None
     assert judged("transfer", FUNDED, timedelta(days=1), timedelta(days=2)) is None
+
+
+def test_nothing_is_called_overdue_before_it_is() -> None:
+    awaiting = AwaitingFunding(t.OPENED)
+    known, time = streams.Known.of(machines()), t.OPENED.funding_deadline - t.OPENED.opened_at
+    early, late = (
+        streams.judged(row("transfer", awaiting), "x", known, timedelta(0), t.OPENED.opened_at + age)
+        for age in (time, time + timedelta(minutes=1) + MARGIN)
+    )
+    assert early is not None
+    assert early.cause == "waits for the customer's money"
+    assert late is not None
+    assert late.cause.startswith(f"{early.cause}; its time is over")
 
 
 def test_a_deadline_of_the_state_itself_comes_before_the_usual_one() -> None:
