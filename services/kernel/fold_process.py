@@ -63,7 +63,7 @@ async def in_a_process(share: Share) -> AsyncIterator[Folder]:
     context = multiprocessing.get_context("spawn")
     near, far = context.Pipe()
     process = context.Process(target=_serve, args=(far, share), daemon=True)
-    _start(process)
+    start_deaf(process)
     far.close()  # so that the end of the process is the end of the pipe
     folder = ProcessFolder(near, process)
     try:
@@ -72,7 +72,7 @@ async def in_a_process(share: Share) -> AsyncIterator[Folder]:
         await folder.close()
 
 
-def _start(process: BaseProcess) -> None:
+def start_deaf(process: BaseProcess) -> None:
     """Deaf to Ctrl-C of the terminal from its first instruction: the other end decides what ends."""
     resource_tracker.ensure_running()  # it unblocks what it finds blocked
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -90,7 +90,7 @@ def _serve(pipe: Pipe, share: Share) -> None:
         return
     except Exception as error:  # noqa: BLE001 - it is raised where somebody waits
         with suppress(OSError):  # it has ended
-            pipe.send(_portable(error))
+            pipe.send(portable(error))
 
 
 async def _answer(pipe: Pipe, share: Share) -> None:
@@ -100,7 +100,7 @@ async def _answer(pipe: Pipe, share: Share) -> None:
             pipe.send(await folder.to(ends, pipe.send))
 
 
-def _portable(error: Exception) -> Exception:
+def portable(error: Exception) -> Exception:
     """The error, if it comes through a pipe; or else what it says."""
     try:
         found = pickle.loads(pickle.dumps(error))  # noqa: S301 - what was just made

@@ -17,8 +17,10 @@ from services.ops_cli.tables import Column
 from services.ops_cli.views import ACCOUNTS, ENTRIES, TOTALS, amount, at
 
 app = noun("ledger", "The books: accounts, entries, and whether they balance.")
+PROOF = "Prove the books: every invariant, and all entries again from events.\n\nExample: ops-cli ledger verify"
 account: App = noun("account", "One account.")
 app.command(account)
+app.command("services.ops_cli.commands.ledger_verify:verify", name="verify", help=PROOF)
 
 ACCOUNT = [
     Column("account", "account_id"),

@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from services.kernel.fold_process import _portable
+from services.kernel.fold_process import portable
 from services.kernel.fold_team import shared
 from services.kernel.folding import Share, Target
 from services.kernel.projector import Projection
@@ -44,6 +44,6 @@ class Local(Exception):
 
 
 def test_an_error_that_cannot_be_sent_says_what_it_was() -> None:
-    assert str(_portable(Unavailable("away"))) == "away"
-    assert isinstance(_portable(Unavailable("away")), Unavailable)
-    assert str(_portable(Local(1, 2))) == "Local: 1 and 2"
+    assert str(portable(Unavailable("away"))) == "away"
+    assert isinstance(portable(Unavailable("away")), Unavailable)
+    assert str(portable(Local(1, 2))) == "Local: 1 and 2"

@@ -1,0 +1,134 @@
+"""Does what stands in the books follow from what happened? Pure: rows and events in, what differs out, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from contracts.ledger.v1 import Posting
+from services.kernel.money import Money, Rate
+from services.ledger.domain.chart import CHART
+
+ChartRow = tuple[str, str, str, bool, str]  # kind, class, normal side, protected, owner
+
+
+# Entries that services of ours ask for by HTTP: no event of another service makes them.
+ASKED = frozenset({"treasury.float_funded", "treasury.swept"})
+
+
+class Line(NamedTuple):
+    """A posting as it stands in the books."""
+
+    line: int
+    account_id: str
+    currency: str
+    side: str
+    amount_minor: int
+
+
+class BookedEntry(NamedTuple):
+    """An entry as it stands in the books, with its lines in their order."""
+
+    entry_seq: int
+    entry_id: UUID
+    cause_id: UUID
+    kind: str
+    transfer_id: UUID | None
+    caused_at: datetime
+    posted_at: datetime
+    lines: tuple[Line, ...]
+
+
+class Wanted(Protocol):
+    """What an entry ought to be: an event that is one, or the command that a fact makes."""
+
+    @property
+    def entry_id(self) -> UUID: ...
+    @property
+    def cause_id(self) -> UUID: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def transfer_id(self) -> UUID | None: ...
+    @property
+    def lines(self) -> Sequence[Posting]: ...
+    @property
+    def caused_at(self) -> datetime: ...
+
+
+class Said(Wanted, Protocol):
+    """An event of the ledger that is an entry."""
+
+    @property
+    def posted_at(self) -> datetime: ...
+
+
+def against_event(booked: BookedEntry, said: Said) -> Iterator[str]:
+    """L10: what of the rows is not what the event says, byte for byte."""
+    yield from against_cause(booked, said)
+    if booked.posted_at != said.posted_at:
+        yield f"posted_at is {booked.posted_at.isoformat()}, ought to be {said.posted_at.isoformat()}"
+
+
+def against_cause(booked: BookedEntry, wanted: Wanted) -> Iterator[str]:
+    """L10: what of the rows is not what the fact makes. When it was posted is the ledger's own affair."""
+    for name in ("entry_id", "cause_id", "kind", "transfer_id", "caused_at"):
+        stands, ought = getattr(booked, name), getattr(wanted, name)
+        if stands != ought:
+            yield f"{name} is {stands}, ought to be {ought}"
+    lines = lines_of(wanted.lines)
+    if booked.lines != lines:
+        yield from _lines_differ(booked.lines, lines)
+
+
+def lines_of(postings: Sequence[Posting]) -> tuple[Line, ...]:
+    """The rows that these lines become."""
+    return tuple(
+        Line(number, line.account, line.amount.currency, line.side, line.amount.minor)
+        for number, line in enumerate(postings, start=1)
+    )
+
+
+def _lines_differ(stands: tuple[Line, ...], ought: tuple[Line, ...]) -> Iterator[str]:
+    for line in sorted(set(stands) - set(ought)):
+        yield f"line {_words(line)} ought not to be there"
+    for line in sorted(set(ought) - set(stands)):
+        yield f"line {_words(line)} is missing"
+    if set(stands) == set(ought):
+        yield "lines are there twice, or in another order"
+
+
+def _words(line: Line) -> str:
+    return f"{line.line} {line.side} {line.account_id} {line.amount_minor} {line.currency}"
+
+
+class Exchange(NamedTuple):
+    """How a customer's money became another currency, as the fact that the ledger posts says."""
+
+    send: Money
+    fee: Money
+    spread: Money
+    converted: Money
+    receive: Money
+
+
+def exchanged(took: Exchange, terms: Exchange, rate: Rate) -> Iterator[str]:
+    """L8: what is not as it was promised, or does not follow from the locked rate by the documented rounding."""
+    for name in Exchange._fields:
+        if getattr(took, name) != getattr(terms, name):
+            yield f"{name} is {getattr(took, name)}, promised was {getattr(terms, name)}"
+    if rate.convert(took.converted) != took.receive:
+        yield f"{took.converted} at {rate.value} make {rate.convert(took.converted)}, not {took.receive}"
+    if took.fee + took.spread + took.converted != took.send:
+        yield f"fee, spread and what was converted are not {took.send}"
+
+
+def charted(rows: Sequence[ChartRow]) -> Iterator[str]:
+    """What of the table `chart` is not the chart of this release."""
+    ought = {line.kind: (line.kind, line.account_class, line.normal, line.protected, line.owner) for line in CHART}
+    stands: Mapping[str, ChartRow] = {row[0]: row for row in rows}
+    for kind in sorted(ought.keys() | stands.keys()):
+        if stands.get(kind) != ought.get(kind):
+            yield f"{kind} is {stands.get(kind, 'missing')}, ought to be {ought.get(kind, 'no kind')}"
