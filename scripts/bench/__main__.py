@@ -4,9 +4,10 @@ python -m scripts.bench [--broker embedded|apache] [--json FILE] [--seconds 60] 
                         [--profile bulk|single|paced] [--home DIRECTORY] [--keep]
 
 Starts a system of its own, empty, in --home (var/bench); --keep leaves the data of the last run. Phases, in order: bulk
-(requests of 500), single (one request each, 64 clients), paced (100 loops/s), idle, restart, relay, rebuild, baseline.
---seconds is the window of bulk; single and paced take half of it, idle a third. Exit code 1 when a phase could not be
-measured, or the books differ; a goal that is missed is shown and is no failure of the bench.
+(requests of 500), single (one request each, 64 clients), paced (100 loops/s), idle, restart, ledger (entries), relay,
+rebuild, baseline. --seconds is the window of bulk; single and paced take half of it, idle a third, ledger a quarter for
+each way in. Exit code 1 when a phase could not be measured, or the books differ; a goal that is missed is shown and is no
+failure of the bench.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from scripts.system.system import System
 
 UNDER_LOAD = ("bulk", "single", "paced")
 ALONE = ("relay", "rebuild", "baseline")
-PHASES = (*UNDER_LOAD, "idle", "restart", *ALONE)
+PHASES = (*UNDER_LOAD, "idle", "restart", "ledger", *ALONE)
 
 console = Console()
 
@@ -113,6 +114,7 @@ def _wanted(meter: Meter, arguments: argparse.Namespace) -> dict[str, Callable[[
         "paced": lambda: meter.paced(seconds / 2),
         "idle": lambda: meter.idle(min(IDLE_SECONDS, seconds / 3)),
         "restart": meter.restart,
+        "ledger": lambda: meter.ledger(seconds / 4),
     }
     wanted = {name: phase for name, phase in phases.items() if name in arguments.only}
     alone = [part for part in ALONE if part in arguments.only]

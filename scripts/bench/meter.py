@@ -17,13 +17,16 @@ from scripts.bench import machine, profile
 from scripts.bench.books import SCHEMAS, Books, book, fetch_json, settled
 from scripts.bench.machine import Sample
 from scripts.bench.numbers import Figures, completed, milliseconds, within
-from scripts.bench.plan import AlonePlan, Mode, Outcome, Plan, Window, decode_said, encode
+from scripts.bench.plan import AlonePlan, LedgerPlan, Mode, Outcome, Plan, Window, decode_said, encode
 from scripts.stack import process
 from scripts.stack.postgres import EmbeddedPostgres
 from scripts.system.home import ROOT
 from scripts.system.installation import SANDBOX, SERVICES
 from scripts.system.system import System, as_json
+from services.kernel.ids import derive
 from services.kernel.service import GAUGE_SECONDS
+from services.kernel.settings import Secret
+from services.kernel.tokens import Principal, ServiceTokens, SigningKey
 
 WARM_UP_SECONDS = 5.0
 DRAIN_SECONDS = 60.0
@@ -222,6 +225,18 @@ class Meter:
             time.sleep(0.01)
         raise Failed(f"{name} was not ready, or its consumers not at work, in {READY_SECONDS_MAX:.0f} s")
 
+    async def ledger(self, seconds: float) -> Figures:
+        """Entries per second, in a process of its own."""
+        settings = self.system.installation
+        tokens = ServiceTokens(SigningKey.of(Secret(settings.jwt_secret)))
+        token = tokens.issue(Principal(derive("service", "bench"), "corridor", frozenset({"service"})), 3_600)
+        probe = next(each["probe_url"] for each in self.system.processes() if each["name"] == "ledger")
+        plan = LedgerPlan(
+            administrator=EmbeddedPostgres(home=self.system.home.postgres).start().address,
+            url=probe.removesuffix("/readyz"), token=token, seconds=seconds,
+        )  # fmt: skip
+        return await self._apart("ledger", plan)
+
     async def alone(self, parts: list[str]) -> Figures:
         """Engine, relay, rebuild and the baseline, in a process, a database and topics of their own."""
         facts, installation = self.system.facts, self.system.installation
@@ -230,13 +245,16 @@ class Meter:
             system_database=facts.oncall_database_url, schemas=list(SCHEMAS[1:]), bootstrap=facts.kafka_bootstrap,
             partitions=installation.partitions, events=EVENTS_ALONE, parts=parts,
         )  # fmt: skip
+        return await self._apart("kernel", plan)
+
+    async def _apart(self, module: str, plan: AlonePlan | LedgerPlan) -> Figures:
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "scripts.bench.kernel", cwd=ROOT,
+            sys.executable, "-m", f"scripts.bench.{module}", cwd=ROOT,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         said, _ = await child.communicate(encode(plan))
         if child.returncode:
-            raise Failed(f"{', '.join(parts)}: ended with exit code {child.returncode}; see above")
+            raise Failed(f"scripts.bench.{module} ended with exit code {child.returncode}; see above")
         figures: Figures = msgspec.json.decode(said.splitlines()[-1], type=dict[str, float])
         return figures
 

@@ -55,6 +55,15 @@ class AlonePlan(msgspec.Struct, kw_only=True):
     parts: list[str]
 
 
+class LedgerPlan(msgspec.Struct, kw_only=True):
+    """Entries per second: alone in a scratch database, then at `url` with a service's `token`, `seconds` each."""
+
+    administrator: str
+    url: str
+    token: str
+    seconds: float
+
+
 Said = Window | Outcome
 encode = msgspec.json.Encoder().encode
 decode_plan = msgspec.json.Decoder(Plan).decode

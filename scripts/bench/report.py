@@ -21,6 +21,9 @@ GOALS = {  # figure -> (at least or at most, the limit): issue 3 section 6
     "deposit_p99_ms": ("<=", 50.0),
     "machine_busy_percent_at_100": ("<=", 50.0),
     "idle_cpu_percent": ("<=", 15.0),
+    "ledger_entries_per_second_http": (">=", 3_000.0),
+    "ledger_entries_per_second_http_single": (">=", 800.0),
+    "ledger_hot_share": (">=", 0.8),
     "ready_seconds_max": ("<=", 3.0),
     "rss_mib_max": ("<=", 114.0),  # 120 MB
 }
@@ -31,6 +34,10 @@ BASELINES = {  # figure -> what the bare tools do with the same bytes
     "engine_events_per_second_single": "baseline_insert_rows_per_second",
     "engine_alone_events_per_second": "baseline_insert_rows_per_second",
     "relay_events_per_second": "baseline_kafka_produced_records_per_second",
+    "ledger_entries_per_second_spread": "baseline_ledger_entries_per_second",
+    "ledger_entries_per_second_hot": "baseline_ledger_entries_per_second",
+    "ledger_entries_per_second_http": "baseline_ledger_entries_per_second",
+    "ledger_entries_per_second_http_single": "baseline_ledger_entries_per_second",
     "rebuild_events_per_second": "baseline_kafka_consumed_records_per_second",
     "quote_p99_ms": "baseline_commit_p99_ms",
     "transfer_p99_ms": "baseline_commit_p99_ms",
