@@ -6,8 +6,8 @@ python -m scripts.bench [--broker embedded|apache] [--json FILE] [--seconds 60] 
 Starts a system of its own, empty, in --home (var/bench); --keep leaves the data of the last run. Phases, in order: bulk
 (requests of 500), single (one request each, 64 clients), paced (100 loops/s), idle, restart, ledger (entries), relay,
 rebuild, baseline. --seconds is the window of bulk; single and paced take half of it, idle a third, ledger a quarter for
-each way in. Exit code 1 when a phase could not be measured, or the books differ; a goal that is missed is shown and is no
-failure of the bench.
+each way in. Exit code 1 when a phase could not be measured, or the books differ; a goal that is missed is shown and
+is no failure of the bench.
 """
 
 import argparse

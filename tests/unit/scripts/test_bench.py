@@ -48,7 +48,7 @@ def test_every_figure_of_the_baseline_that_is_named_can_be_measured() -> None:
     measured = {"events_per_loop": 19.0, "baseline_insert_rows_per_second": 19_000.0,
                 "baseline_kafka_records_per_second": 19_000.0, "baseline_kafka_produced_records_per_second": 40_000.0,
                 "baseline_kafka_consumed_records_per_second": 40_000.0, "baseline_commit_p99_ms": 2.0,
-                "baseline_kafka_round_trip_p99_ms": 1.0}  # fmt: skip
+                "baseline_kafka_round_trip_p99_ms": 1.0, "baseline_ledger_entries_per_second": 9_000.0}  # fmt: skip
     figures = whole(measured | dict.fromkeys(BASELINES, 100.0))
     assert figures["baseline_loops_per_second"] == 500.0
     assert figures["loops_per_second_bulk_ratio"] == 0.2
