@@ -1,6 +1,9 @@
 """Money is an int of minor units with its ISO 4217 code; a rate is a decimal with direction and publisher. No float.
 
 Exponents come from the ISO 4217 list as published (package `iso4217`): ETB 2, XOF 0, JPY 0, KWD 3.
+
+Every rounding of money is one of the three functions at the end. Who rounds which way, and the account that has the
+remainder, is docs/decisions/0025; what is exact in between is a Fraction.
 """
 
 from __future__ import annotations
@@ -10,8 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import cache
-from typing import NewType
+from fractions import Fraction
+from functools import cache, lru_cache
+from typing import NamedTuple, NewType
 
 from iso4217 import Currency as Iso4217
 
@@ -152,20 +156,73 @@ class Rate:
         if not RATE_TEXT.fullmatch(self.value) or not self.value.strip("0."):
             raise RateInvalid(self.value[:24])
 
+    @property
+    def per_minor(self) -> Fraction:
+        """Minor units of `target` that one minor unit of `source` buys, exact."""
+        return _per_minor(self.value, exponent(self.target) - exponent(self.source))
+
     def convert(self, money: Money) -> Money:
-        """`money` in the target currency, rounded down: the remainder stays in the FX position, with us."""
-        if money.currency != self.source:
-            raise CurrencyMismatch(money.currency, self.source)
-        shift = exponent(self.target) - exponent(self.source)
-        return Money(rounded_down(money.minor, Decimal(self.value), shift), self.target)
+        """`money` in the target currency, rounded down. Beneficiary of the remainder: we, as `conversion` books it."""
+        return Money(rounded_down(_of(self.source, money) * self.per_minor).minor, self.target)
+
+    def cost(self, money: Money) -> Money:
+        """The least of the source currency that buys `money` of the target currency: rounded up."""
+        per = self.per_minor
+        return Money(rounded_up(Fraction(_of(self.target, money) * per.denominator, per.numerator)).minor, self.source)
+
+    def conversion(self, money: Money) -> Conversion:
+        """`convert`, with where all of `money` goes."""
+        target = self.convert(money)
+        used = self.cost(target)
+        return Conversion(target, used, money - used, used.minor * self.per_minor - target.minor)
 
 
-def rounded_down(minor: int, rate: Decimal, shift: int) -> int:
-    """`minor` * `rate` * 10^`shift`, towards zero, exact in integers. Beneficiary of the remainder: the FX position."""
-    numerator, denominator = rate.as_integer_ratio()
-    return int(minor * numerator * 10 ** max(shift, 0) // (denominator * 10 ** max(-shift, 0)))
+@lru_cache(maxsize=256)
+def _per_minor(value: RateText, shift: int) -> Fraction:
+    return Fraction(value) * Fraction(10) ** shift
+
+
+class Conversion(NamedTuple):
+    """What became of an amount: `used` + `rounding`, both of its currency, is all of it."""
+
+    target: Money  # what it buys at the rate, rounded down
+    used: Money  # the least that buys as much; opposite `target` in fx_position
+    rounding: Money  # whole minor units that bought nothing; for revenue:rounding; 0 where per_minor >= 1
+    remainder: Fraction  # worth of `used` above `target`, in its minor units; below one minor unit of either
+
+
+def _of(currency: Currency, money: Money) -> int:
+    if money.currency != currency:
+        raise CurrencyMismatch(money.currency, currency)
+    return money.minor
 
 
 def share_rounded_up(money: Money, basis_points: int) -> Money:
     """`basis_points` / 10,000 of `money`, rounded up. Beneficiary of the remainder: our fee or spread account."""
-    return Money(-(-money.minor * basis_points // 10_000), money.currency)
+    return Money(rounded_up(Fraction(money.minor * basis_points, 10_000)).minor, money.currency)
+
+
+class Rounded(NamedTuple):
+    """A whole number of minor units, and how far it is from the exact one, in the same unit."""
+
+    minor: int
+    remainder: Fraction
+
+
+def rounded_down(exact: Fraction) -> Rounded:
+    """Towards minus infinity: exact = minor + remainder, 0 <= remainder < 1."""
+    minor = exact.numerator // exact.denominator
+    return Rounded(minor, exact - minor)
+
+
+def rounded_up(exact: Fraction) -> Rounded:
+    """Towards plus infinity: exact = minor - remainder, 0 <= remainder < 1."""
+    minor = -(-exact.numerator // exact.denominator)
+    return Rounded(minor, minor - exact)
+
+
+def rounded_to_nearest(exact: Fraction) -> Rounded:
+    """Halves to the even neighbour: exact = minor + remainder, -1/2 <= remainder <= 1/2. For what is shown, never for
+    what is posted."""
+    minor = round(exact)
+    return Rounded(minor, exact - minor)
