@@ -43,7 +43,17 @@ TYPES = (
     ProblemType(
         slug="account-not-found", status=404,
         meaning="Nothing was ever posted to this account.",
-        action="Use an `account_id` of `GET /v1/ledger/trial-balance`.",
+        action="Use an `account_id` of `GET /v1/ledger/accounts`.",
+    ),
+    ProblemType(
+        slug="entry-not-found", status=404,
+        meaning="There is no such entry in the books.",
+        action="Use an `entry_id` of `GET /v1/ledger/entries`; by the event that caused it: `?cause_id=`.",
+    ),
+    ProblemType(
+        slug="moment-not-found", status=404,
+        meaning="The books have no entry of this number, and none of this id or caused by this event.",
+        action="Use an `entry_seq`, `entry_id` or `cause_id` of `GET /v1/ledger/entries`, or a time.",
     ),
     ProblemType(
         slug="entry-invalid", status=422,

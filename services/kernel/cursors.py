@@ -40,11 +40,18 @@ class Cursors:
 
     def make(self, place: Place, bound: bytes) -> str:
         """`bound`: whom and what it is for."""
-        content = _packed(place)
-        return _text(content + _mac(self._keys[0], content, bound))
+        return self.sign(_packed(place), bound)
 
     def read(self, cursor: str, bound: bytes) -> Place:
-        """Raises Problem 400: forged, cut, of another list, of other filters or of somebody else."""
+        """Raises Problem 400, as `opened`."""
+        return _unpacked(self.opened(cursor, bound))
+
+    def sign(self, content: bytes, bound: bytes) -> str:
+        """A cursor of a list whose places have a form of their own."""
+        return _text(content + _mac(self._keys[0], content, bound))
+
+    def opened(self, cursor: str, bound: bytes) -> bytes:
+        """What was signed. Raises Problem 400: forged, cut, of another list, of other filters or of somebody else."""
         try:
             raw = base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         except (binascii.Error, UnicodeEncodeError):
@@ -53,7 +60,7 @@ class Cursors:
         known = [hmac.compare_digest(mac, _mac(key, content, bound)) for key in self._keys]
         if not any(known) or _text(raw) != cursor:
             raise _invalid()
-        return _unpacked(content)
+        return content
 
 
 def _invalid() -> Problem:

@@ -16,13 +16,14 @@ from services.kernel.account import standings_after
 from services.kernel.book import PARTS, read_standings, writer
 from services.kernel.codec import EventCodec
 from services.kernel.consumer import Inbox
+from services.kernel.cursors import Cursors
 from services.kernel.http import create_app
 from services.kernel.internal import Callers, lookup_routes
 from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, Var, load_or_exit
 from services.ledger import api, handlers
 from services.ledger.adapters import imbalance
-from services.ledger.api import adjustments, facts, holds
+from services.ledger.api import adjustments, facts, holds, lists
 from services.ledger.domain.chart import account_kind
 
 
@@ -61,6 +62,7 @@ def main() -> None:
         callers = Callers.from_settings(settings)
         routers = [
             api.routes(runtime.reads, callers),
+            lists.list_routes(lists.Books(runtime.reads, Cursors.from_settings(settings)), callers),
             facts.routes(facts.Facts(runtime.commands), callers),
             holds.routes(holds.Holds(runtime.commands, runtime.reading), callers),
             adjustments.routes(adjustments.Adjustments(runtime.commands, runtime.reading), callers),

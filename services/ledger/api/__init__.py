@@ -1,156 +1,94 @@
-"""HTTP in front of the books: reads only. Every number is from the postings and the balances beside them."""
+"""HTTP in front of the books: reads. Every number is from the postings and the balances beside them."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
-from pydantic import Field
+import msgspec
 from starlette.responses import Response
 
-from services.kernel.book import BookedEntry, account, entries, trial_balance
-from services.kernel.event_store import PostgresStore
+from services.kernel.book import Reader, entries
+from services.kernel.book_balances import AccountBalance, balances
+from services.kernel.book_entries import entry, latest_line
+from services.kernel.book_trial import trial
 from services.kernel.http import json_reply
 from services.kernel.internal import OVERSEERS, Callers
+from services.kernel.pages import read_query
 from services.kernel.rejected import NotFound
 from services.kernel.routing import Request, Router
-from services.kernel.strict_json import Body, read_uuid
-
-
-class LineReply(Body):
-    """One posting."""
-
-    account_id: str
-    side: Literal["debit", "credit"]
-    amount_minor: int
-    currency: str
-
-
-class EntryReply(Body):
-    """A balanced journal entry, with the event that caused it."""
-
-    entry_id: UUID
-    kind: str
-    cause_id: UUID
-    transfer_id: UUID | None
-    caused_at: datetime
-    posted_at: datetime
-    lines: list[LineReply]
-
-
-class EntriesReply(Body):
-    """The entries of a transfer in the order of their posting."""
-
-    transfer_id: UUID
-    entries: list[EntryReply]
-
-
-class AccountReply(Body):
-    """An account with the sums of its two sides, in minor units."""
-
-    account_id: str
-    currency: str
-    account_class: str
-    protected: bool = Field(description="it may never be overdrawn")
-    debit_minor: int
-    credit_minor: int
-    opened_at: datetime
-
-
-class CurrencyTotal(Body):
-    """Both sides of all accounts of a currency."""
-
-    currency: str
-    debit_minor: int
-    credit_minor: int
-    difference_minor: int = Field(description="0, or the books are broken")
-
-
-class AccountTotal(Body):
-    """Both sides of one account."""
-
-    account_id: str
-    currency: str
-    class_: str = Field(alias="class")
-    debit_minor: int
-    credit_minor: int
-
-
-class TrialBalanceReply(Body):
-    """Every account with its sides, and the totals by currency."""
-
-    currencies: list[CurrencyTotal]
-    accounts: list[AccountTotal]
+from services.kernel.strict_json import read_uuid
+from services.ledger.api.queries import AsOfQuery, EntryNotFound, MomentNotFound, found_moment
+from services.ledger.api.replies import AccountAsOfReply, EntriesReply, TrialBalanceReply, WholeEntryReply
+from services.ledger.api.views import account_view, cause_view, entry_view, said_view, trial_view
+from services.ledger.domain.wallets import wallet
 
 
 class AccountNotFound(NotFound):
     """Nothing was ever posted to this account."""
 
 
-def entry_view(entry: BookedEntry) -> dict[str, Any]:
-    """An entry with its lines; amounts in minor units."""
-    return {
-        "entry_id": entry.entry_id,
-        "kind": entry.kind,
-        "cause_id": entry.cause_id,
-        "transfer_id": entry.transfer_id,
-        "caused_at": entry.caused_at,
-        "posted_at": entry.posted_at,
-        "lines": [
-            {
-                "account_id": line.account_id,
-                "side": line.side,
-                "amount_minor": line.amount_minor,
-                "currency": line.currency,
-            }
-            for line in entry.lines
-        ],
+async def account_as_of(db: Reader, name: str, wanted: datetime | int | UUID | None) -> dict[str, Any]:
+    """The account at a moment, with the entry that made it so; a customer's with all of the wallet. Raises
+    AccountNotFound, MomentNotFound."""
+    at = None if wanted is None else await found_moment(db, wanted)
+    sides = wallet(name)
+    found = await balances(db, list({name, *sides.values()}), at)
+    if name not in found:
+        raise AccountNotFound(name[:80])
+    account = found[name]
+    last = await latest_line(db, name, account.entry_seq)
+    return account_view(account) | {
+        "as_of": at or await found_moment(db, account.entry_seq),
+        "cause": cause_view(last) if last else None,
+        "wallet": {f"{side}_minor": minor(found.get(each)) for side, each in sides.items()} or None,
     }
 
 
-def routes(store: PostgresStore, callers: Callers) -> Router:
-    """/v1/ledger."""
+def minor(account: AccountBalance | None) -> int:
+    """Its balance; 0 for an account that there is not yet."""
+    return account.balance_minor if account else 0
+
+
+async def trial_as_of(db: Reader, wanted: datetime | int | UUID | None) -> dict[str, Any]:
+    """Raises MomentNotFound."""
+    at = None if wanted is None else await found_moment(db, wanted)
+    found = await trial(db, at)
+    return trial_view(found, at or await found_moment(db, found.entry_seq))
+
+
+async def whole_entry(db: Reader, entry_id: UUID) -> dict[str, Any]:
+    """Raises EntryNotFound."""
+    found = await entry(db, entry_id)
+    if found is None:
+        raise EntryNotFound(entry_id)
+    booked, said = found
+    return entry_view(booked) | {"event": said_view(said, msgspec.json.decode(said["meta"])) if said else None}
+
+
+def routes(store: Reader, callers: Callers) -> Router:
+    """/v1/ledger, but for the lists."""
     router = Router("/v1/ledger")
 
-    @router.get("/trial-balance", reply=TrialBalanceReply, roles=OVERSEERS)
+    @router.get(
+        "/trial-balance", query=AsOfQuery, reply=TrialBalanceReply, roles=OVERSEERS,
+        problems=(MomentNotFound, "invalid-query"),
+    )  # fmt: skip
     async def get_trial_balance(request: Request) -> Response:
-        """Every account with its sides, and the difference per currency written out: it is zero."""
+        """Both sides of everything, and the difference per currency written out: it is zero."""
         callers.overseer(request.headers)
-        balance = await trial_balance(store)
-        return json_reply(
-            {
-                "currencies": [
-                    {
-                        "currency": one.currency,
-                        "debit_minor": one.debit_minor,
-                        "credit_minor": one.credit_minor,
-                        "difference_minor": one.debit_minor - one.credit_minor,
-                    }
-                    for one in balance.totals
-                ],
-                "accounts": [
-                    {
-                        "account_id": one.account_id,
-                        "currency": one.currency,
-                        "class": one.account_class,
-                        "debit_minor": one.debit_minor,
-                        "credit_minor": one.credit_minor,
-                    }
-                    for one in balance.accounts
-                ],
-            }
-        )
+        return json_reply(await trial_as_of(store, read_query(request, AsOfQuery).as_of))
 
-    @router.get("/accounts/{account_id:path}", reply=AccountReply, roles=OVERSEERS, problems=(AccountNotFound,))
+    @router.get(
+        "/accounts/{account_id}", query=AsOfQuery, reply=AccountAsOfReply, roles=OVERSEERS,
+        problems=(AccountNotFound, MomentNotFound, "invalid-query"),
+    )  # fmt: skip
     async def get_account(request: Request) -> Response:
-        """One account with both sides of its balance."""
+        """One account with its balance, now or as of a moment, and the event that made it so."""
         callers.overseer(request.headers)
-        account_id = request.path_params["account_id"]
-        found = None if "\x00" in account_id else await account(store, account_id)  # PostgreSQL takes no NUL
-        if found is None:
-            raise AccountNotFound(account_id[:80])
-        return json_reply(found)
+        name = request.path_params["account_id"].replace("\x00", "?")  # PostgreSQL takes no NUL
+        return json_reply(await account_as_of(store, name, read_query(request, AsOfQuery).as_of))
 
     @router.get("/transfers/{transfer_id}/entries", reply=EntriesReply, roles=OVERSEERS)
     async def get_entries(request: Request) -> Response:
@@ -159,5 +97,11 @@ def routes(store: PostgresStore, callers: Callers) -> Router:
         transfer_id: UUID = read_uuid(request.path_params["transfer_id"])
         booked = await entries(store, transfer_id)
         return json_reply({"transfer_id": transfer_id, "entries": [entry_view(each) for each in booked]})
+
+    @router.get("/entries/{entry_id}", reply=WholeEntryReply, roles=OVERSEERS, problems=(EntryNotFound,))
+    async def get_entry(request: Request) -> Response:
+        """One entry with its lines, and the event that says it."""
+        callers.overseer(request.headers)
+        return json_reply(await whole_entry(store, read_uuid(request.path_params["entry_id"])))
 
     return router

@@ -17,7 +17,7 @@ GRANT SELECT ON chart, book_head, block, balance_at TO {oncall};
 
 
 def upgrade() -> None:
-    books = (file("kernel/sql/books.sql"), file("ledger/sql/blocks.sql"))
+    books = (file("kernel/sql/books.sql"), file("ledger/sql/blocks.sql"), file("ledger/sql/reads.sql"))
     in_schema("ledger", *books, LEDGER.format(oncall=ONCALL))
     in_schema("recon", file("reconciliation/sql/statements.sql"))
     for schema in ("ledger", "recon"):
