@@ -1,4 +1,4 @@
-"""One of each event of holds and adjustments: a withdraw of 50.00 of which 40.00 were paid, and a write-off."""
+"""One of each event of holds, adjustments and blocks: a withdraw of 50.00 of which 40.00 were paid, and a write-off."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from contracts.ledger.v1 import (
     Posting,
     Side,
 )
+from scripts.contracts import golden_blocks
 from services.kernel.ids import derive
 from services.kernel.money import Money, iso4217
 
@@ -74,4 +75,5 @@ EVENTS = (
         adjustment_id=ADJUSTMENT, rejected_by=SECOND, reason="the partner has paid it back", rejected_at=AT + HOUR
     ),
     AdjustmentExpired(adjustment_id=ADJUSTMENT, expired_at=AT + WEEK),
+    *golden_blocks.EVENTS,
 )  # fmt: skip

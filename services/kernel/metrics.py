@@ -84,8 +84,10 @@ PAYOUT_REVIEW_TRANSITIONS = _counter(
     "payout_manual_review_transitions_total", "Payouts that began or ended to wait for a person", "action"
 )
 LEDGER_IMBALANCE = _counter(
-    "ledger_imbalance_total", "Times that debits and credits were found to differ anew", "currency"
+    "ledger_imbalance_total", "Differences that were found in the books for the first time", "currency"
 )
+LEDGER_HALTED = _gauge("corridor_ledger_halted", "1: no new money moves in this currency", "currency")
+LEDGER_UNSETTLED = _gauge("corridor_ledger_unsettled_entries", "Entries behind the last block")
 
 POOL_SIZE = _gauge("corridor_db_pool_size", "Database sessions that a lane may have", "lane")
 POOL_IN_USE = _gauge("corridor_db_pool_in_use", "Database sessions of a lane that are at work", "lane")
@@ -147,6 +149,7 @@ def prepare_ledger(currencies: Iterable[str]) -> None:
     """The series of the books, at 0."""
     for currency in currencies:
         LEDGER_IMBALANCE.labels(currency)
+        LEDGER_HALTED.labels(currency)
 
 
 def measure_lane(lane: str, size: int, in_use: Callable[[], float], waiting: Callable[[], float]) -> Counter:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +21,8 @@ from services.kernel.internal import Callers, lookup_routes
 from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, Var, load_or_exit
 from services.ledger import api, handlers
-from services.ledger.adapters import imbalance
+from services.ledger.adapters import block_rows
+from services.ledger.adapters.watch import Limits, Watch, currencies
 from services.ledger.api import adjustments, facts, holds, lists
 from services.ledger.domain.chart import account_kind
 
@@ -32,6 +32,8 @@ class Settings(Kernel):
     """What this service needs beside the kernel's."""
 
     corridors_file: Annotated[str, Var("CORRIDORS_FILE")] = "deploy/corridors.json"
+    block_entries: Annotated[int, Var("LEDGER_BLOCK_ENTRIES", at_least=1, at_most=5_000)] = 1_000
+    block_seconds: Annotated[int, Var("LEDGER_BLOCK_SECONDS", at_least=1, at_most=3_600)] = 30
 
 
 def service() -> Service:
@@ -43,11 +45,19 @@ def service() -> Service:
         topic=topics.LEDGER.name,
         deciders=handlers.deciders(),
         inbox=Inbox("ledger", handlers.CONSUMES, {topic.name: EventCodec(topic.events, UPCASTS) for topic in heard}),
-        parts=PARTS,
-        also_of=dict.fromkeys(BOOKED, writer(account_kind)),
+        parts=(*PARTS, *block_rows.PARTS),
+        also_of=dict.fromkeys(BOOKED, writer(account_kind)) | block_rows.ALSO_OF,
         read_accounts=read_standings,
         moved=lambda event, look: standings_after(event, look) if isinstance(event, BOOKED) else {},
     )
+
+
+def watch_of(runtime: Runtime, settings: Settings) -> Watch:
+    """The watch over the books, with two sessions of its own."""
+    known = currencies(Path(settings.corridors_file))
+    metrics.prepare_ledger(known)
+    limits = Limits(entries=settings.block_entries, seconds=settings.block_seconds)
+    return Watch(runtime.session("snapshot"), runtime.engine("watch"), settings.tenant, known, limits)
 
 
 def main() -> None:
@@ -58,7 +68,8 @@ def main() -> None:
         runtime = Runtime(service(), settings)
         opened.push_async_callback(runtime.close)
         health = runtime.health()
-        metrics.prepare_ledger(imbalance.currencies(Path(settings.corridors_file)))
+        watch = watch_of(runtime, settings)
+        health.extra = watch.health
         callers = Callers.from_settings(settings)
         routers = [
             api.routes(runtime.reads, callers),
@@ -69,8 +80,7 @@ def main() -> None:
             lookup_routes(settings, runtime.reads),
         ]
         app = create_app(settings, routers, health)
-        tasks = dict(runtime.tasks()) | {"balance": partial(imbalance.watch, runtime.probes)}
-        return process.Running(app=app, tasks=tasks, health=health)
+        return process.Running(app=app, tasks=dict(runtime.tasks()) | {"watch": watch.run}, health=health)
 
     process.run(settings, build)
 

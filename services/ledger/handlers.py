@@ -10,10 +10,13 @@ from uuid import UUID
 from contracts.deposit.v1 import DepositObserved
 from contracts.ledger.v1 import (
     ADJUSTMENT_EVENTS,
+    HALT_EVENTS,
     HOLD_EVENTS,
     AdjustmentEvent,
     AdjustmentProposed,
+    BlockClosed,
     EntryPosted,
+    HaltEvent,
     HoldEvent,
     HoldPlaced,
 )
@@ -23,7 +26,7 @@ from contracts.upcasts import UPCASTS
 from services.kernel.decider import Ask, Cause, Consumes, Decider, SideEffect
 from services.kernel.ids import derive
 from services.kernel.money import Money, zero
-from services.ledger.domain import adjustments, holds
+from services.ledger.domain import adjustments, blocks, halts, holds
 from services.ledger.domain.entries import STAGES, Entry, PostEntry, decide, evolve
 from services.ledger.domain.templates import lines
 
@@ -101,7 +104,7 @@ def _post(
 
 def deciders() -> tuple[Decider[Any, Any, Any], ...]:
     """All that the ledger decides."""
-    return (decider(), hold_decider(), adjustment_decider())
+    return (decider(), hold_decider(), adjustment_decider(), block_decider(), halt_decider())
 
 
 def plan(event: object) -> tuple[SideEffect, ...]:
@@ -162,4 +165,31 @@ def decider() -> Decider[Entry, PostEntry, EntryPosted]:
         stages=STAGES,
         key_of=lambda first: cast("EntryPosted", first).transfer_id or cast("EntryPosted", first).entry_id,
         correlate=lambda event: cast("EntryPosted", event).transfer_id,
+    )
+
+
+def block_decider() -> Decider[blocks.Blocks, blocks.CloseBlock, BlockClosed]:
+    """Which entries are settled: one stream for all blocks."""
+    return Decider(
+        category="blocks",
+        decide=blocks.decide,
+        evolve=blocks.evolve,
+        commands=blocks.COMMANDS,
+        events=(BlockClosed,),
+        upcasts=UPCASTS,
+        stages=blocks.STAGES,
+    )
+
+
+def halt_decider() -> Decider[halts.Halt, halts.HaltCommand, HaltEvent]:
+    """In which currencies no new money moves: a stream for each."""
+    return Decider(
+        category="halt",
+        decide=halts.decide,
+        evolve=halts.evolve,
+        commands=halts.COMMANDS,
+        events=HALT_EVENTS,
+        upcasts=UPCASTS,
+        stages=halts.STAGES,
+        correlate=lambda event: event.halt_id,
     )

@@ -21,9 +21,14 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Protocol
+from typing import ClassVar, Protocol
 from uuid import UUID
 
+from contracts.ledger.v1 import BlockClosed, CurrencySums
+from services.kernel.ids import derive
+from services.kernel.value import value
+
+BLOCKS = derive("blocks")  # the one stream whose events are the blocks: version n closes block n
 GENESIS = bytes(32)
 
 
@@ -103,3 +108,56 @@ def digest(prev_digest: bytes, entries: Iterable[Booked]) -> bytes:
     for entry in entries:
         running.add(entry)
     return running.value()
+
+
+@value(kw_only=True)
+class CloseBlock:
+    """What was read of the entries that follow the last block."""
+
+    number: int
+    seq_from: int
+    seq_to: int
+    entries: int
+    postings: int
+    sums: tuple[CurrencySums, ...]
+    digest: bytes
+    prev_digest: bytes
+    differences: int
+
+
+@value(kw_only=True)
+class Closed:
+    """The last block."""
+
+    state: ClassVar[str] = "CLOSED"
+
+    number: int
+    seq_to: int
+    digest: str
+
+
+Blocks = Closed | None  # None: nothing is settled yet
+STAGES = (Closed,)
+COMMANDS = (CloseBlock,)
+TRANSITIONS = (("-", BlockClosed, "CLOSED", ""), ("CLOSED", BlockClosed, "CLOSED", ""))
+FIRST = Closed(number=0, seq_to=0, digest=GENESIS.hex())  # what the first block follows
+
+
+def decide(blocks: Blocks, command: CloseBlock, at: datetime) -> tuple[BlockClosed, ...]:
+    """The next block, or nothing when another process has closed one meanwhile."""
+    last = blocks or FIRST
+    if command.number != last.number + 1:
+        return ()
+    assert command.seq_from == last.seq_to + 1 <= command.seq_to, "a block begins behind the one before it"
+    assert command.prev_digest.hex() == last.digest, "a block is chained to the one before it"
+    closed = BlockClosed(
+        number=command.number, seq_from=command.seq_from, seq_to=command.seq_to, entries=command.entries,
+        postings=command.postings, sums=command.sums, digest=command.digest.hex(), prev_digest=last.digest,
+        differences=command.differences, closed_at=at,
+    )  # fmt: skip
+    return (closed,)
+
+
+def evolve(_blocks: Blocks, event: BlockClosed) -> Closed:
+    """Believes every stored event."""
+    return Closed(number=event.number, seq_to=event.seq_to, digest=event.digest)
