@@ -12,7 +12,7 @@ from services.kernel.tokens import Principal, require
 SERVICE = ("service",)
 STAFF = ("operator", "admin")
 OVERSEERS = ("operator", "admin", "service")
-REASON_CHARS_MIN, REASON_CHARS_MAX = 10, 500
+REASON_CHARS_MIN, REASON_CHARS_MAX = 8, 500
 
 
 async def asked(request: Request, callers: Callers, *roles: str) -> tuple[bytes, Principal, RequestKey]:

@@ -17,9 +17,11 @@ from services.ops_cli.tables import Column
 from services.ops_cli.views import ACCOUNTS, ENTRIES, TOTALS, amount, at
 
 app = noun("ledger", "The books: accounts, entries, and whether they balance.")
+ADJUST = "A journal entry by hand: one person proposes it, another one approves it."
 PROOF = "Prove the books: every invariant, and all entries again from events.\n\nExample: ops-cli ledger verify"
 account: App = noun("account", "One account.")
 app.command(account)
+app.command("services.ops_cli.commands.ledger_adjust:app", name="adjust", help=ADJUST)
 app.command("services.ops_cli.commands.ledger_verify:verify", name="verify", help=PROOF)
 
 ACCOUNT = [
