@@ -16,7 +16,8 @@ ROUNDING_METHODS = {
     "quantize", "to_integral", "to_integral_value", "to_integral_exact", "limit_denominator", "trunc", "floor", "ceil",
     "__floor__", "__ceil__", "__trunc__", "__round__", "isqrt",
 }  # fmt: skip
-FLOATING = {"truediv", "__truediv__", "fsum", "sqrt", "from_float", "fromhex", "REAL", "float64"}
+TIME = ("second", "timedelta", "days", "clock", "now: callable[[], float]", "monotonic", "pause:", "_due", "_since")
+FLOATING = {"truediv", "__truediv__", "fsum", "sqrt", "from_float", "REAL", "float64"}
 NO_MONEY = {  # what is divided or measured there is no amount
     "contracts/deposit/routes.py": "the check digits of a route",
     "services/payout_orchestrator/adapters/reviews.py": "a gauge: how many wait",
@@ -33,7 +34,7 @@ def money_paths() -> list[Path]:
 
 def of_time(text: str) -> bool:
     """A length of time may be a fraction of a second, and is divided by others."""
-    return any(word in text.lower() for word in ("second", "timedelta", "days", "now: callable[[], float]", "pause:"))
+    return any(word in text.lower() for word in TIME)
 
 
 def of_text(call: ast.Call) -> bool:
