@@ -50,6 +50,10 @@ LIVES = (
     Life("Payout", "services.payout_orchestrator.domain.states", "stream: payout id; key: transfer id"),
     Life("Reconciliation run", "services.reconciliation.domain.runs", "stream and key: run id"),
     Life("Reconciliation issue", "services.reconciliation.domain.issues", "stream and key: issue id"),
+    Life("Statement", "services.reconciliation.domain.statements.heads", "stream and key: statement id"),
+    Life(
+        "Statement line", "services.reconciliation.domain.statements.entries", "stream: line id; key: the statement's"
+    ),
     Life("Journal entry", "services.ledger.domain.entries", "stream: entry id; key: its transfer's id, if it has one"),
     Life("Hold", "services.ledger.domain.holds", "stream: hold id; key: its customer's id"),
     Life("Adjustment", "services.ledger.domain.adjustments", "stream and key: adjustment id"),

@@ -41,6 +41,17 @@ TYPES = (
         action="Use a `run_id` of `GET /v1/recon/runs`.",
     ),
     ProblemType(
+        slug="statement-not-found", status=404,
+        meaning="There is no statement of a partner with this id.",
+        action="Use a `statement_id` of `GET /v1/reconciliation/statements`.",
+    ),
+    ProblemType(
+        slug="statement-unreadable", status=422,
+        meaning="Nothing of the file can be used: it is of another format, of an account that is not ours, or says too "
+        "little of itself. A single line that cannot be read is no reason: it is parked and the rest is taken.",
+        action="`detail` says what is wrong. Compare with `deploy/statement-maps.json`, or have the file sent again.",
+    ),
+    ProblemType(
         slug="account-not-found", status=404,
         meaning="Nothing was ever posted to this account.",
         action="Use an `account_id` of `GET /v1/ledger/accounts`.",

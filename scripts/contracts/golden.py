@@ -6,7 +6,7 @@ Ids and times are fixed, derived ids are derived as the services do it, so a cha
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -49,10 +49,16 @@ from contracts.recon.v1 import (
     CodeCount,
     IssueCleared,
     IssueOpened,
+    LineDetail,
     RunCompleted,
     RunFailed,
     RunRefused,
     RunStarted,
+    StatementBalance,
+    StatementCompleted,
+    StatementLineParked,
+    StatementLineRecorded,
+    StatementReceived,
     Total,
 )
 from contracts.transfer.v1 import (
@@ -252,6 +258,11 @@ DIFFERENCE: dict[str, Any] = {
     "code": "LEDGER_SETTLEMENT_DIFFERS", "transfer_id": TRANSFER,
     "issue_id": derive("recon-issue", "LEDGER_SETTLEMENT_DIFFERS", TRANSFER),
 }  # fmt: skip
+STATEMENT_ACCOUNT, STATEMENT_DAY = "GB33BUKB20201555555555", date(2026, 3, 2)
+STATEMENT = derive("statement", TENANT, PARTNER, "statement", STATEMENT_ACCOUNT, "STM-2026-061")
+LINE = derive("statement-line", STATEMENT, REFERENCE)
+PARKED_LINE = derive("statement-parked-line", STATEMENT, "/Document/*/Stmt[1]/Ntry[2]", "9c")
+TOLD: dict[str, Any] = {"partner": PARTNER, "account": STATEMENT_ACCOUNT, "statement_id": STATEMENT}
 RECON_EVENTS = (
     RunStarted(
         run_id=RUN, trigger="request", requested_by="0195560f-2f3a-7c41-9d2e-5b7f0a8c1e09",
@@ -276,6 +287,31 @@ RECON_EVENTS = (
         details="payout.confirmed: partner_float:sandbox-bank:ETB -1999953 expected, 0 booked", opened_at=RUN_AT,
     ),
     IssueCleared(**DIFFERENCE, run_id=OTHER_RUN, cleared_at=RUN_AT + 300 * SECOND),
+    StatementReceived(
+        **TOLD, head=1, ledger_account=f"safeguarding:{PARTNER}:GBP", reference="STM-2026-061", kind="statement",
+        source="camt053", message="camt.053.001.08", file_sha256="5d" * 32, currency="GBP", sequence=61,
+        period_from=STATEMENT_DAY, period_to=STATEMENT_DAY,
+        opening=StatementBalance(side="credit", amount=Money(0, GBP)),
+        closing=StatementBalance(side="credit", amount=Money(100_00, GBP)), lines=1, bad_lines=1, not_booked=0,
+        received_at=RUN_AT,
+    ),
+    StatementCompleted(
+        statement_id=STATEMENT, delivery=1, file_sha256="5d" * 32, lines=1, repeated=0, parked=1, not_booked=0,
+        credits_minor=100_00, debits_minor=0, difference_minor=0, completed_at=RUN_AT + SECOND,
+    ),
+    StatementLineRecorded(
+        **TOLD, line_id=LINE, entry_reference=REFERENCE, reference_by="servicer",
+        position="/Document/*/Stmt[1]/Ntry[1]", booking_date=STATEMENT_DAY, value_date=STATEMENT_DAY, amount=SEND,
+        side="credit", reversal=False, bank_transaction_code="PMNT/RCDT/ESCT", end_to_end_id="INV-4711",
+        our_reference=ROUTE, references=("FPS0091847",), charges=Money(0, GBP),
+        details=(LineDetail(end_to_end_id="INV-4711", our_reference=ROUTE, amount=SEND),), details_left_out=0,
+        recorded_at=RUN_AT,
+    ),
+    StatementLineParked(
+        statement_id=STATEMENT, parked_id=derive("parked-line", PARKED_LINE, "9c"), line_id=PARKED_LINE,
+        position="/Document/*/Stmt[1]/Ntry[2]", entry_reference="FPS-20260302-0091848", code="AMOUNT_INVALID",
+        reason="1.005 has 3 decimals and GBP has 2", raw='<Amt Ccy="GBP">1.005</Amt>', parked_at=RUN_AT,
+    ),
 )  # fmt: skip
 EVENTS: tuple[Any, ...] = (
     *CUSTOMER_EVENTS, *QUOTE_EVENTS, *TRANSFER_EVENTS, *DEPOSIT_EVENTS, *PAYOUT_EVENTS, *LEDGER_EVENTS,

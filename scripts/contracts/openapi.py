@@ -124,7 +124,9 @@ class Document:
         schema = self._schema(found, model, "validation")
         told = found.route.documented.get("example")
         shown = told if told is not None else example(schema, self._schemas)
-        return {"required": True, "content": {"application/json": {"schema": schema, "example": shown}}}
+        files = found.route.documented.get("files", {})
+        content = {media: {"schema": {"type": "string"}, "example": each} for media, each in files.items()}
+        return {"required": True, "content": {"application/json": {"schema": schema, "example": shown}} | content}
 
     def _responses(self, found: Found) -> Node:
         made = {str(found.route.status): self._success(found)}

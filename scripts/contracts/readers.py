@@ -34,6 +34,10 @@ UNREAD: Mapping[type, str] = {
     recon.RunRefused: PERSON,
     recon.RunCompleted: PERSON,
     recon.RunFailed: PERSON,
+    recon.StatementReceived: OWN,
+    recon.StatementCompleted: OWN,
+    recon.StatementLineRecorded: OWN,
+    recon.StatementLineParked: PERSON,
 }
 
 

@@ -7,7 +7,7 @@ import inspect
 import re
 import types
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
@@ -26,6 +26,7 @@ SCALARS: Mapping[Any, Schema] = {
     bool: {"type": "boolean"},
     UUID: {"type": "string", "format": "uuid"},
     datetime: {"type": "string", "format": "date-time"},
+    date: {"type": "string", "format": "date"},
     RateText: {"type": "string", "pattern": RATE_TEXT.pattern},
     Currency: {"type": "string", "pattern": "^[A-Z]{3}$"},
     type(None): {"type": "null"},

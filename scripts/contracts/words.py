@@ -41,6 +41,7 @@ TAGS: Mapping[str, tuple[str, str]] = {  # the step after /v1/: where it is show
     "ledger": ("Ledger", "For operators: double entry, every number from the postings."),
     "reviews": ("Review", "For operators: everything that needs a person."),
     "recon": ("Reconciliation", "For operators: our books against the partners'."),
+    "reconciliation": ("Statements", "For operators: what partners say of our accounts with them."),
     "admin": ("Administration", "For administrators."),
     "health": ("Operations", "How the system is, and what runs."),
 }

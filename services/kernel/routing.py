@@ -19,6 +19,7 @@ from services.kernel.rejected import Rejected
 SINGLE_BYTES_MAX = 64 * 1024
 WEBHOOK_BYTES_MAX = 256 * 1024
 BULK_BYTES_MAX = 1024 * 1024
+FILE_BYTES_MAX = 16 * 1024 * 1024
 BODY_SECONDS_MAX = 10
 ROUTE = "corridor.route"  # the scope's member with the template of the route that was found
 
@@ -60,6 +61,7 @@ class Documented(TypedDict, total=False):
     problems: tuple[type[Rejected] | str, ...]  # refusals of this route alone: their classes, or their slugs
     also: Mapping[int, type[BaseModel]]  # answers of another status that are no problems
     example: Any  # of the body, as JSON. Otherwise made from its schema
+    files: Mapping[str, str]  # media types of files that it takes as they are, each with an example
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +162,8 @@ class Table:
             scope[ROUTE] = next(iter(methods.values())).path
             raise Problem(405, "method-not-allowed", headers=((b"allow", ", ".join(sorted(methods)).encode()),))
         scope[ROUTE] = route.path
-        body = await _read(scope, receive, route.limit) if scope["method"] in _BODY_METHODS else b""
+        files = route.documented.get("files", {})
+        body = await _read(scope, receive, route.limit, files) if scope["method"] in _BODY_METHODS else b""
         response = await route.endpoint(Request(scope, receive, body))
         await response(scope, receive, send)
 
@@ -187,9 +190,9 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile("".join(parts) + re.escape(path[last:]))
 
 
-async def _read(scope: Scope, receive: Receive, limit: int) -> bytes:
+async def _read(scope: Scope, receive: Receive, limit: int, files: Iterable[str] = ()) -> bytes:
     """The whole body, counted as it comes. Raises Problem 400, 408, 413, 415."""
-    length = _judge_headers(scope["headers"], limit)
+    length = _judge_headers(scope["headers"], limit, files)
     if length == 0:
         return b""
     try:
@@ -220,7 +223,12 @@ def _within(body: bytes | bytearray, limit: int) -> bytes:
     return body  # type: ignore[return-value]
 
 
-def _judge_headers(headers: list[tuple[bytes, bytes]], limit: int) -> int:
+def media_type(value: bytes) -> str:
+    """Without its parameters."""
+    return value.partition(b";")[0].strip().lower().decode("latin-1")
+
+
+def _judge_headers(headers: list[tuple[bytes, bytes]], limit: int, files: Iterable[str] = ()) -> int:
     """What the headers say of a body: its length, -1 when it comes in chunks. Raises Problem before a byte is read."""
     length, media, chunked = 0, b"", False
     for name, value in headers:
@@ -234,6 +242,6 @@ def _judge_headers(headers: list[tuple[bytes, bytes]], limit: int) -> int:
             raise closing(415, "unsupported-content-coding", "Send the body as it is, not compressed.")
     if length > limit:
         raise closing(413, "body-too-large", f"At most {limit} bytes are read here.")
-    if (length or chunked) and not _JSON.fullmatch(media.strip()):
-        raise closing(415, "unsupported-media-type", "Send application/json.")
+    if (length or chunked) and not _JSON.fullmatch(media.strip()) and media_type(media) not in files:
+        raise closing(415, "unsupported-media-type", f"Send {' or '.join(('application/json', *files))}.")
     return -1 if chunked else length

@@ -19,14 +19,19 @@ from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, Secret, Var, load_or_exit
 from services.kernel.tokens import Tokens
 from services.kernel.upstream import is_address
-from services.reconciliation import api, handlers
+from services.reconciliation import handlers
 from services.reconciliation.adapters import gauges
 from services.reconciliation.adapters.book import HttpBook
 from services.reconciliation.adapters.ends import KafkaEnds
+from services.reconciliation.adapters.statements.files import Files
+from services.reconciliation.adapters.statements.maps import Maps
+from services.reconciliation.api import runs as runs_api
+from services.reconciliation.api import statements as statements_api
 from services.reconciliation.handlers.comparison import Rules
 from services.reconciliation.handlers.conductor import Conductor
 from services.reconciliation.handlers.schedule import Schedule
-from services.reconciliation.projections import bookings, deposits, found, payouts, transfers
+from services.reconciliation.handlers.statements import Intake
+from services.reconciliation.projections import bookings, deposits, found, payouts, statements, transfers
 
 PACE_SECONDS = 3.0  # between two fetches: nobody waits for what it reads, and money goes first
 
@@ -42,6 +47,7 @@ class Settings(Kernel):
     provider_grace_seconds: Annotated[int, Var("RECON_PROVIDER_GRACE_SECONDS", at_least=0)] = 600
     quiet_seconds: Annotated[int, Var("RECON_QUIET_SECONDS", at_least=0)] = 120
     catch_up_seconds: Annotated[int, Var("RECON_CATCH_UP_SECONDS", at_least=1, at_most=600)] = 60
+    statement_maps_file: Annotated[str, Var("STATEMENT_MAPS_FILE")] = "deploy/statement-maps.json"
     niceness: Annotated[int, Var("CORRIDOR_NICENESS", at_least=0, at_most=19)] = 15
 
     def faults(self) -> list[str]:
@@ -67,10 +73,10 @@ def service() -> Service:
         name="reconciliation",
         schema="recon",
         topic=topics.RECON.name,
-        deciders=(handlers.run_decider(), handlers.issue_decider()),
+        deciders=handlers.DECIDERS,
         projections=(transfers.PROJECTION, deposits.PROJECTION, payouts.PROJECTION, bookings.PROJECTION),
-        parts=found.PARTS,
-        also_of=found.ALSO_OF,
+        parts=(*found.PARTS, *statements.PARTS),
+        also_of={**found.ALSO_OF, **statements.ALSO_OF},
         pace_seconds=PACE_SECONDS,
     )
 
@@ -90,11 +96,20 @@ def main() -> None:
             actor=runtime.actor, service=settings.service, epoch=settings.epoch,
         )  # fmt: skip
         schedule = Schedule(conductor, runtime.reads, settings.interval_seconds, settings.tenant, runtime.actor, new_id)
-        runs = api.Runs(conductor, runtime.commands, runtime.reads, Cursors.from_settings(settings))
+        cursors, tokens = Cursors.from_settings(settings), Tokens.from_settings(settings)
+        runs = runs_api.Runs(conductor, runtime.commands, runtime.reads, cursors)
+        intake = Intake(
+            Files(Maps.of_file(settings.statement_maps_file), book), runtime.engine("statements"),
+            runtime.session("statements judged"), settings.tenant,
+        )  # fmt: skip
+        desk = statements_api.Desk(intake, runtime.commands, runtime.reads, cursors, settings.tenant)
         gauges.show(runtime.probes)
         health = runtime.health()
-        own = api.routes(runs, Tokens.from_settings(settings), settings.tenant)
-        app = create_app(settings, [own, lookup_routes(settings, runtime.reads)], health)
+        routers = [
+            runs_api.routes(runs, tokens, settings.tenant), statements_api.routes(desk, tokens, settings.tenant),
+            lookup_routes(settings, runtime.reads),
+        ]  # fmt: skip
+        app = create_app(settings, routers, health)
         return process.Running(app=app, tasks=dict(runtime.tasks()) | {"schedule": schedule.run}, health=health)
 
     process.run(settings, build)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime
-from typing import Protocol
+from datetime import date, datetime
+from typing import Literal, Protocol
 from uuid import UUID
 
 from services.kernel.value import value
+from services.reconciliation.domain.statements.checks import Calendar
+from services.reconciliation.domain.statements.shape import Statement
+
+Format = Literal["camt053", "camt054", "csv"]
 
 
 class BookUnavailable(Exception):
@@ -68,3 +72,24 @@ class Ends(Protocol):
 
     async def ends(self, topics: Sequence[str]) -> Mapping[tuple[str, int], int]:
         """The offset behind the last record of each partition. Raises TopicsUnavailable."""
+
+
+@value
+class Read:
+    """What a file says: its digest, and its statements."""
+
+    sha256: str
+    statements: tuple[Statement, ...]
+
+
+class Statements(Protocol):
+    """What partners send, read into the one shape."""
+
+    async def of_file(self, body: bytes, partner: str, kind: Format) -> Read:
+        """Raises BadFile when nothing of it can be used."""
+
+    async def of_book(self, partner: str, day: date) -> Read:
+        """A day of the partner's own book. Raises BadFile, BookUnavailable."""
+
+    def calendar(self, partner: str) -> Calendar:
+        """On which days it makes a statement."""

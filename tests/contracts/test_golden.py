@@ -36,7 +36,7 @@ from services.payout_orchestrator.domain.policy import Deadlines as PayoutDeadli
 from services.transfer.domain.states import Deadlines as TransferDeadlines
 from tests.support.fakes import Sealing
 
-FORMATS = FormatChecker(["uuid"])
+FORMATS = FormatChecker(["uuid", "date"])
 
 
 @FORMATS.checks("date-time", ValueError)
@@ -127,6 +127,9 @@ STREAMS: tuple[tuple[Any, Sequence[type], str], ...] = (  # decider, the stream,
     (recon_handlers.run_decider(), (recon.RunStarted, recon.RunFailed), "Failed"),
     (recon_handlers.run_decider(), (recon.RunRefused,), "Refused"),
     (recon_handlers.issue_decider(), (recon.IssueOpened, recon.IssueCleared, recon.IssueOpened), "Open"),
+    (recon_handlers.statement_decider(), (recon.StatementReceived, recon.StatementCompleted), "Complete"),
+    (recon_handlers.line_decider(), (recon.StatementLineRecorded,), "Recorded"),
+    (recon_handlers.line_decider(), (recon.StatementLineParked,), "Parked"),
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from services.kernel.problem import Problem, closing, unavailable
 from services.kernel.routing import (
     BODY_SECONDS_MAX,
     BULK_BYTES_MAX,
+    FILE_BYTES_MAX,
     ROUTE,
     SINGLE_BYTES_MAX,
     WEBHOOK_BYTES_MAX,
@@ -26,6 +27,7 @@ HELD_BYTES_MAX = (
     64 * 1024 * 1024
 )  # of bodies that are still on their way here, all together; no token stands before them
 TARGET = "corridor.target"  # the scope's member with the Target that was found
+FILES = "reconciliation"  # the one prefix below which files are taken
 _BULK = ("batch", "bulk")  # how the path of a bulk request ends
 # hop by hop (RFC 9110, 7.6.1), ours to say (CORS is answered here), or what only a proxy that we trust may say
 _DROPPED = frozenset({
@@ -171,7 +173,7 @@ def _head(scope: Scope) -> tuple[int | None, bool, list[bytes]]:
     for name, value in scope["headers"]:
         if name in _DROPPED:
             if name == b"content-length":
-                length = int(value) if value.isdigit() and len(value) < 16 else BULK_BYTES_MAX + 1
+                length = int(value) if value.isdigit() and len(value) < 16 else FILE_BYTES_MAX + 1
             elif name == b"transfer-encoding":
                 length = -1
             elif name == b"connection" and value not in {b"keep-alive", b"close"}:
@@ -237,7 +239,7 @@ def targets(urls: Mapping[str, str | None]) -> dict[str, Target]:
 
     def target(prefix: str, service: str) -> tuple[str, Target]:
         partners = prefix.startswith("webhooks/")
-        limit = WEBHOOK_BYTES_MAX if partners else SINGLE_BYTES_MAX
+        limit = WEBHOOK_BYTES_MAX if partners else FILE_BYTES_MAX if prefix == FILES else SINGLE_BYTES_MAX
         return prefix, Target(upstreams[service], service, f"/v1/{prefix}", limit, partners)
 
     return dict([
@@ -252,4 +254,5 @@ def targets(urls: Mapping[str, str | None]) -> dict[str, Target]:
         target("ledger", "ledger"),
         target("reviews", "review"),
         target("recon", "recon"),
+        target(FILES, "recon"),
     ])  # fmt: skip

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from contracts.recon.v1 import ISSUE_EVENTS, RUN_EVENTS, IssueEvent, RunEvent
+from typing import cast
+
+from contracts.recon.v1 import (
+    ISSUE_EVENTS,
+    LINE_EVENTS,
+    RUN_EVENTS,
+    STATEMENT_EVENTS,
+    IssueEvent,
+    LineEvent,
+    RunEvent,
+    StatementEvent,
+    StatementLineRecorded,
+)
 from contracts.upcasts import UPCASTS
 from services.kernel.decider import Consumes, Decider
 from services.reconciliation.domain import issues, runs
+from services.reconciliation.domain.statements import entries, heads
 
 CONSUMES: Consumes = {}
 
@@ -38,4 +51,33 @@ def issue_decider() -> Decider[issues.Known, issues.IssueCommand, IssueEvent]:
     )
 
 
-DECIDERS = (run_decider(), issue_decider())
+def statement_decider() -> Decider[heads.Known, heads.StatementCommand, StatementEvent]:
+    """One statement; stream, key and correlation are its id."""
+    return Decider(
+        category="statement",
+        decide=heads.decide,
+        evolve=heads.evolve,
+        commands=heads.COMMANDS,
+        events=STATEMENT_EVENTS,
+        upcasts=UPCASTS,
+        stages=heads.STAGES,
+        correlate=lambda event: event.statement_id,
+    )
+
+
+def line_decider() -> Decider[entries.Known, entries.LineCommand, LineEvent]:
+    """One line; its records are keyed by its statement, so that they come behind its head."""
+    return Decider(
+        category="statement_line",
+        decide=entries.decide,
+        evolve=entries.evolve,
+        commands=entries.COMMANDS,
+        events=LINE_EVENTS,
+        upcasts=UPCASTS,
+        stages=entries.STAGES,
+        key_of=lambda first: cast("StatementLineRecorded", first).statement_id,
+        correlate=lambda event: event.statement_id,
+    )
+
+
+DECIDERS = (run_decider(), issue_decider(), statement_decider(), line_decider())

@@ -16,8 +16,8 @@ from services.kernel.cursors import Cursors
 from services.kernel.http import create_app
 from services.kernel.settings import Kernel, load
 from services.kernel.tokens import Principal, Tokens
-from services.reconciliation import api
 from services.reconciliation.adapters import gauges
+from services.reconciliation.api import runs as api
 from tests.integration.reconciliation.books import World
 from tests.support.fakes import until
 from tests.unit.kernel.door import Answer, send

@@ -1,0 +1,1 @@
+"""Statements as partners send them, read into the one inner shape."""

@@ -1,0 +1,1 @@
+"""HTTP of reconciliation: runs and issues, and partners' statements."""

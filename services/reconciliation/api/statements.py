@@ -1,0 +1,398 @@
+"""HTTP in front of the statements: who may bring one, and what they say. Decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from hashlib import sha256
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import Field
+from starlette.responses import Response
+
+from services.kernel.book import Reader
+from services.kernel.codec import encode
+from services.kernel.cursors import CURSOR_CHARS_MAX, Cursors, Place
+from services.kernel.decider import Meta, Outcome, RequestKey, Unit
+from services.kernel.fingerprint import fingerprint
+from services.kernel.group_commit import GroupCommit
+from services.kernel.http import json_reply, meta, reply
+from services.kernel.idempotency import read_key
+from services.kernel.pages import LIMIT_DEFAULT, LIMIT_MAX, Query, Whole, read_query
+from services.kernel.problem import Problem, unavailable
+from services.kernel.rejected import NotFound
+from services.kernel.routing import FILE_BYTES_MAX, Request, Router, media_type
+from services.kernel.strict_json import Body, canonical, parse, read_uuid
+from services.kernel.telemetry import logger
+from services.kernel.tokens import Principal, Tokens, require, require_tenant
+from services.reconciliation.domain.runs import REASON_CHARS_MIN
+from services.reconciliation.domain.statements.shape import BadFile
+from services.reconciliation.handlers.statements import Intake, Taken
+from services.reconciliation.ports import BookUnavailable, Format, Read
+from services.reconciliation.projections import statements as tables
+
+STAFF = ("operator", "admin")
+WAIT_SECONDS = 20.0  # for an intake to end before the answer says that it goes on
+INTAKES_MAX = 2  # at once in a process: each holds a whole file
+REASON_CHARS_MAX = 500
+NEWEST = Place(datetime(9999, 1, 1, tzinfo=UTC), 0)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+CSV_EXAMPLE = (
+    "account,statement,number,reference,booked,value,amount,currency,opening,closing,end to end id,text,code\n"
+    "GB33BUKB20201555555555,2026-03-02,61,FPS-0091847,2026-03-02,2026-03-02,100.00,GBP,0.00,100.00,,RF18539007547034,PMNT\n"
+)
+XML_EXAMPLE = (
+    '<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"><BkToCstmrStmt>...</BkToCstmrStmt></Document>'
+)
+_LOG = logger("reconciliation")
+
+
+class StatementNotFound(NotFound):
+    """There is no such statement."""
+
+
+class BookDay(Body):
+    """A day of the partner's own book, where it has one that we read: instead of a file."""
+
+    day: date = Field(description="of UTC; days that are over are complete", strict=False)
+
+
+class ImportQuery(Query):
+    """Whose file it is, and why it is brought."""
+
+    partner: str = Field(min_length=1, max_length=80, description="as deploy/statement-maps.json names it")
+    reason: str = Field(
+        min_length=REASON_CHARS_MIN, max_length=REASON_CHARS_MAX,
+        description="why; kept with the statement, no personal data",
+    )  # fmt: skip
+    format: Format | None = Field(None, description="of the file; XML says itself whether it is camt.053 or camt.054")
+
+
+class TakenReply(Body):
+    """What became of one statement of a file."""
+
+    statement_id: UUID
+    partner: str
+    account: str
+    reference: str = Field(description="the partner's own id of the statement")
+    currency: str
+    lines: int = Field(description="of this statement in our books now, however they came there")
+    repeated: int = Field(description="recorded under an earlier statement of the account")
+    parked: int = Field(description="not recorded, each with its position and reason")
+    not_booked: int = Field(description="pending or for information; left out")
+    difference_minor: int | None = Field(description="opening + entries - closing; null without both balances")
+
+
+class ImportReply(Body):
+    """The statements of a file. `receiving`: it goes on; ask for the statements, or again with the same key."""
+
+    state: Literal["complete", "receiving"]
+    file_sha256: str
+    statements: list[TakenReply]
+    receiving: list[UUID] = Field(description="the statements that are being taken, while it goes on")
+
+
+class StatementReply(Body):
+    """A statement. Amounts in minor units, negative when the account was overdrawn. `receiving`: its file is not in."""
+
+    statement_id: UUID
+    state: Literal["complete", "receiving"]
+    partner: str
+    account: str
+    ledger_account: str | None
+    reference: str
+    kind: Literal["statement", "notification"]
+    source: Literal["camt053", "camt054", "csv", "book"]
+    message: str | None
+    file_sha256: str
+    currency: str
+    sequence: int | None
+    period_from: date
+    period_to: date
+    opening_minor: int | None
+    closing_minor: int | None
+    head: int = Field(description="1, and one more for each other head that came under this id; the last one counts")
+    lines: int = Field(description="of its file that could be read")
+    bad_lines: int
+    not_booked: int
+    recorded: int | None = Field(description="lines in our books; only when one statement is asked for")
+    repeated: int | None
+    parked: int | None
+    credit_minor: int | None
+    debit_minor: int | None
+    difference_minor: int | None
+    received_at: datetime
+    completed_at: datetime | None
+
+
+class StatementsReply(Body):
+    """Statements, newest first."""
+
+    items: list[StatementReply]
+    next_cursor: str | None = Field(description="null at the end")
+
+
+class DetailReply(Body):
+    """One transaction of a batch."""
+
+    end_to_end_id: str | None
+    our_reference: str | None
+    amount: dict[str, Any] | None = Field(description="minor, currency")
+
+
+class LineReply(Body):
+    """A line that is recorded."""
+
+    line_id: UUID
+    statement_id: UUID
+    entry_reference: str
+    reference_by: Literal["servicer", "statement", "content"]
+    position: str
+    booking_date: date | None
+    value_date: date | None
+    amount_minor: int
+    currency: str
+    side: Literal["credit", "debit"]
+    reversal: bool
+    bank_transaction_code: str | None
+    end_to_end_id: str | None
+    our_reference: str | None
+    reference_ids: list[str]
+    charges_minor: int | None
+    details: list[DetailReply]
+    details_left_out: int
+    recorded_at: datetime
+
+
+class LinesReply(Body):
+    """Lines in the order of their recording."""
+
+    items: list[LineReply]
+    next_cursor: str | None = Field(description="null at the end")
+
+
+class ParkedReply(Body):
+    """A line that is not recorded, and why. What may name a person is masked: the file itself has it."""
+
+    parked_id: UUID
+    line_id: UUID
+    statement_id: UUID
+    position: str
+    entry_reference: str | None
+    code: str
+    reason: str
+    raw: str
+    parked_at: datetime
+
+
+class ParkedLinesReply(Body):
+    """Parked lines, oldest first."""
+
+    items: list[ParkedReply]
+    next_cursor: str | None = Field(description="null at the end")
+
+
+class PageQuery(Query):
+    """Which page."""
+
+    limit: Whole = Field(LIMIT_DEFAULT, ge=1, le=LIMIT_MAX, description="rows of a page, at most")
+    cursor: str | None = Field(None, max_length=CURSOR_CHARS_MAX, description="`next_cursor` of the page before")
+
+
+class StatementsQuery(PageQuery):
+    """Which statements."""
+
+    partner: str | None = Field(None, max_length=80)
+    account: str | None = Field(None, max_length=80)
+
+
+class Desk:
+    """What the routes need: one object, built in __main__."""
+
+    def __init__(self, intake: Intake, commands: GroupCommit, reads: Reader, cursors: Cursors, tenant: str) -> None:
+        """`reads`: the service's schema, for reading alone."""
+        self._intake = intake
+        self._commands = commands
+        self._reads = reads
+        self._cursors = cursors
+        self._tenant = tenant
+        self._under_way: dict[RequestKey, tuple[Read, asyncio.Task[Response]]] = {}
+
+    async def post(self, principal: Principal, request: Request, body: bytes, key: RequestKey) -> Response:
+        """201 when all of it is in, 202 while it goes on: the same key again waits for the end."""
+        query = read_query(request, ImportQuery)
+        if key in self._under_way:
+            return await self._waited(*self._under_way[key])
+        said = meta(principal, query.reason)
+        known = await self._commands.ask(Unit((), said, key))
+        if known.refusal is not None or known.answer is not None or known.error is not None:
+            return reply(known)
+        if len(self._under_way) >= INTAKES_MAX:
+            raise Problem(503, "overloaded", "Other files are being taken.", headers=((b"retry-after", b"5"),))
+        read = await self._read(request, query, body)
+        if key in self._under_way:  # the same request, a moment earlier
+            return await self._waited(*self._under_way[key])
+        task = asyncio.create_task(self._take(read, said, key))
+        self._under_way[key] = read, task
+        task.add_done_callback(lambda _: self._under_way.pop(key, None))
+        return await self._waited(read, task)
+
+    async def _read(self, request: Request, query: ImportQuery, body: bytes) -> Read:
+        media = media_type(request.headers.get("content-type", "").encode("latin-1", "replace"))
+        try:
+            if media.endswith("json"):
+                return await self._intake.files.of_book(query.partner, parse(body, BookDay).day)
+            return await self._intake.files.of_file(body, query.partner, _format(media, query.format, body))
+        except BadFile as bad:
+            raise Problem(422, "statement-unreadable", str(bad)) from None
+        except BookUnavailable:
+            raise unavailable("The partner's book cannot be read at the moment.", retry_after_seconds=10) from None
+
+    async def _take(self, read: Read, said: Meta, key: RequestKey) -> Response:
+        taken = await self._intake.take(read, said)
+        answer = 201, encode(_answer(read, taken))
+        outcome: Outcome = await self._commands.ask(Unit((), said, key, answer=lambda _: answer))
+        return reply(outcome)
+
+    async def _waited(self, read: Read, task: asyncio.Task[Response]) -> Response:
+        await asyncio.wait({task}, timeout=WAIT_SECONDS)
+        if task.done():
+            return task.result()
+        ids = [each.statement_id(self._tenant) for each in read.statements]
+        return json_reply({"state": "receiving", "file_sha256": read.sha256, "statements": [], "receiving": ids}, 202)
+
+    async def find(self, statement_id: UUID) -> Mapping[str, Any]:
+        """Raises StatementNotFound."""
+        row = await tables.find(self._reads, statement_id)
+        if row is None:
+            raise StatementNotFound(statement_id)
+        return row
+
+    async def one(self, statement_id: UUID) -> Response:
+        """With how many of its lines are in."""
+        row = await self.find(statement_id)
+        return json_reply(_view(row) | {"recorded": await tables.recorded_lines(self._reads, statement_id)})
+
+    async def page(self, principal: Principal, query: StatementsQuery) -> Response:
+        """A page of statements."""
+        bound = _bound(f"statements {query.partner} {query.account}", principal)
+        before = self._cursors.read(query.cursor, bound) if query.cursor else NEWEST
+        rows = await tables.heads(self._reads, before, query.limit + 1, partner=query.partner, account=query.account)
+        last = rows[query.limit - 1] if len(rows) > query.limit else None
+        following = self._cursors.make(Place(last["received_at"], last["seq"]), bound) if last else None
+        return json_reply({"items": [_view(row) for row in rows[: query.limit]], "next_cursor": following})
+
+    async def rows(
+        self, principal: Principal, query: PageQuery, statement_id: UUID,
+        read: Callable[[Reader, UUID, int, int], Any], name: str,
+    ) -> Response:  # fmt: skip
+        """A page of what belongs to one statement, by its place."""
+        await self.find(statement_id)
+        bound = _bound(f"{name} {statement_id}", principal)
+        after = self._cursors.read(query.cursor, bound).seq if query.cursor else 0
+        rows: Sequence[Mapping[str, Any]] = await read(self._reads, statement_id, after, query.limit + 1)
+        more = len(rows) > query.limit
+        following = self._cursors.make(Place(EPOCH, rows[query.limit - 1]["seq"]), bound) if more else None
+        items = [{name: each for name, each in row.items() if name != "seq"} for row in rows[: query.limit]]
+        return json_reply({"items": items, "next_cursor": following})
+
+
+def _bound(name: str, principal: Principal) -> bytes:
+    """A cursor is for one list and one caller."""
+    return encode((name, principal.tenant, str(principal.subject)))
+
+
+def _answer(read: Read, taken: Sequence[Taken]) -> dict[str, Any]:
+    return {"state": "complete", "file_sha256": read.sha256, "statements": taken, "receiving": ()}
+
+
+def _view(row: Mapping[str, Any]) -> dict[str, Any]:
+    names = [name for name in StatementReply.model_fields if name != "recorded"]
+    return {name: row[name] for name in names} | {"recorded": None}
+
+
+def _format(media: str, said: Format | None, body: bytes) -> Format:
+    """What was said, or what the file itself says. Raises BadFile when they differ."""
+    if media == "text/csv":
+        if said not in {None, "csv"}:
+            raise BadFile(f"text/csv is no {said}")
+        return "csv"
+    if said == "csv":
+        raise BadFile("send CSV as text/csv")
+    return said or ("camt054" if b"camt.054." in body[:4_096] else "camt053")
+
+
+def routes(desk: Desk, tokens: Tokens, tenant: str) -> Router:
+    """/v1/reconciliation/statements."""
+    router = Router("/v1/reconciliation/statements")
+    staff = _staff(tokens, tenant)
+
+    @router.post(
+        "", body=BookDay, reply=ImportReply, limit=FILE_BYTES_MAX, query=ImportQuery, roles=STAFF, keyed=True,
+        also={202: ImportReply}, problems=("statement-unreadable", "invalid-query"), example={"day": "2026-03-02"},
+        files={"application/xml": XML_EXAMPLE, "text/xml": XML_EXAMPLE, "text/csv": CSV_EXAMPLE},
+    )  # fmt: skip
+    async def post_statements(request: Request) -> Response:
+        """For operators: take a partner's statement, as a file, or as a day of the book that the partner shows. What is
+        known already is not taken twice; a line that cannot be read is parked and the rest goes on."""
+        principal = staff(request)
+        body = await request.body()
+        return await desk.post(principal, request, body, _key(request, principal, body))
+
+    @router.get(
+        "", query=StatementsQuery, reply=StatementsReply, roles=STAFF, problems=("invalid-query", "cursor-invalid")
+    )
+    async def get_statements(request: Request) -> Response:
+        """For operators: statements, newest first."""
+        principal = staff(request)
+        return await desk.page(principal, read_query(request, StatementsQuery))
+
+    @router.get("/{statement_id}", reply=StatementReply, roles=STAFF, problems=(StatementNotFound,))
+    async def get_statement(request: Request) -> Response:
+        """For operators: one statement, and how many of its lines are in."""
+        staff(request)
+        return await desk.one(read_uuid(request.path_params["statement_id"]))
+
+    @router.get(
+        "/{statement_id}/lines", query=PageQuery, reply=LinesReply, roles=STAFF,
+        problems=(StatementNotFound, "invalid-query", "cursor-invalid"),
+    )  # fmt: skip
+    async def get_lines(request: Request) -> Response:
+        """For operators: the lines of a statement that are recorded, in the order of their recording."""
+        principal = staff(request)
+        statement_id = read_uuid(request.path_params["statement_id"])
+        return await desk.rows(principal, read_query(request, PageQuery), statement_id, tables.lines, "lines")
+
+    @router.get(
+        "/{statement_id}/parked", query=PageQuery, reply=ParkedLinesReply, roles=STAFF,
+        problems=(StatementNotFound, "invalid-query", "cursor-invalid"),
+    )  # fmt: skip
+    async def get_parked(request: Request) -> Response:
+        """For operators: the lines of a statement that could not be recorded, with position and reason."""
+        principal = staff(request)
+        statement_id = read_uuid(request.path_params["statement_id"])
+        return await desk.rows(principal, read_query(request, PageQuery), statement_id, tables.parked_lines, "parked")
+
+    return router
+
+
+def _key(request: Request, principal: Principal, body: bytes) -> RequestKey:
+    """A file is the same when its bytes are; JSON when it says the same. What the address says belongs to it."""
+    key = read_key(request)
+    asked = encode(sorted(request.query_params.multi_items()))
+    is_json = media_type(request.headers.get("content-type", "").encode("latin-1", "replace")).endswith("json")
+    content = sha256(asked + (canonical(body) if is_json else body)).hexdigest().encode()
+    made = fingerprint(request.method, request.scope["path"], key, content)
+    return RequestKey(principal.tenant, str(principal.subject), key, made)
+
+
+def _staff(tokens: Tokens, tenant: str) -> Callable[[Request], Principal]:
+    def staff(request: Request) -> Principal:
+        principal = tokens.authenticate(request.headers)
+        require(principal, *STAFF)
+        require_tenant(principal, tenant)
+        return principal
+
+    return staff

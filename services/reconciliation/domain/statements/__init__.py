@@ -1,0 +1,1 @@
+"""What partners' statements say, whatever format they came in. Pure."""
