@@ -66,6 +66,11 @@ def exponent(currency: Currency) -> int:
 _EXPONENTS = _exponents()
 
 
+def currencies() -> tuple[Currency, ...]:
+    """All that there are, by code."""
+    return tuple(Currency(code) for code in sorted(_EXPONENTS))
+
+
 @dataclass(frozen=True, slots=True, order=False)
 class Money:
     """`minor` minor units of `currency`, never negative: a debit is a debit, not a sign."""

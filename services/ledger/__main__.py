@@ -23,7 +23,7 @@ from services.kernel.settings import Kernel, Var, load_or_exit
 from services.ledger import api, handlers
 from services.ledger.adapters import block_rows
 from services.ledger.adapters.watch import Limits, Watch, currencies
-from services.ledger.api import adjustments, facts, holds, lists
+from services.ledger.api import adjustments, facts, halts, holds, lists
 from services.ledger.domain.chart import account_kind
 
 
@@ -77,6 +77,7 @@ def main() -> None:
             facts.routes(facts.Facts(runtime.commands), callers),
             holds.routes(holds.Holds(runtime.commands, runtime.reading), callers),
             adjustments.routes(adjustments.Adjustments(runtime.commands, runtime.reading), callers),
+            halts.routes(halts.Halts(runtime.commands, runtime.reading, settings.tenant), callers),
             lookup_routes(settings, runtime.reads),
         ]
         app = create_app(settings, routers, health)

@@ -6,7 +6,6 @@ What the accounts were is summed up in the database, from the postings themselve
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from contracts.ledger.v1 import BlockClosed
@@ -58,4 +57,4 @@ def beside(closed: BlockClosed, write: Write, _before: Any = None) -> None:
     write.add("balance_at", (closed.seq_from, closed.seq_to))
 
 
-ALSO_OF: Mapping[type, Beside] = {BlockClosed: beside}
+ALSO_OF: dict[type, Beside] = {BlockClosed: beside}

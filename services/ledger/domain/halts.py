@@ -12,8 +12,9 @@ from uuid import UUID
 
 from contracts.ledger.v1 import CurrencyHalted, CurrencyResumed, Difference, HaltEvent, LiftRequested
 from services.kernel.ids import derive
-from services.kernel.rejected import Forbidden, Rejected
+from services.kernel.rejected import Rejected
 from services.kernel.value import value
+from services.ledger.domain.adjustments import SamePerson
 
 DIFFERENCES_MAX = 100  # in one event: 25 KiB; the next look finds the others
 JOURNALS_MAX = 100
@@ -30,18 +31,6 @@ class LiftNotRequested(Rejected):
 
 class LiftAlreadyRequested(Rejected):
     """Another person has asked to lift this halt: approve it instead."""
-
-
-class LiftBySamePerson(Forbidden):
-    """Who asks to lift a halt does not approve it: that takes another person."""
-
-    code = "LIFT_NEEDS_SECOND_PERSON"
-
-
-class LiftReasonRequired(Rejected):
-    """Say why money may move again: a reason that is not blank."""
-
-    status = 400
 
 
 @value(kw_only=True)
@@ -167,7 +156,6 @@ def _report(halt: Halt, report: ReportDifferences, at: datetime) -> tuple[HaltEv
 
 
 def _request(halt: Halt, wish: RequestLift, at: datetime) -> tuple[HaltEvent, ...]:
-    reason = _reason(wish.reason)
     match halt:
         case None | Resumed():
             raise CurrencyNotHalted(wish.currency)
@@ -177,33 +165,26 @@ def _request(halt: Halt, wish: RequestLift, at: datetime) -> tuple[HaltEvent, ..
             raise LiftAlreadyRequested(wish.currency)
         case Halted():
             requested = LiftRequested(
-                halt_id=halt_id(wish.currency), currency=wish.currency, requested_by=wish.by, reason=reason,
+                halt_id=halt_id(wish.currency), currency=wish.currency, requested_by=wish.by, reason=wish.reason,
                 requested_at=at,
             )  # fmt: skip
             return (requested,)
 
 
 def _approve(halt: Halt, wish: ApproveLift, at: datetime) -> tuple[HaltEvent, ...]:
-    reason = _reason(wish.reason)
     match halt:
         case None | Resumed():
             raise CurrencyNotHalted(wish.currency)
         case Halted():
             raise LiftNotRequested(wish.currency)
         case LiftAsked(requested_by=by) if by == wish.by:
-            raise LiftBySamePerson(wish.currency)
+            raise SamePerson
         case LiftAsked(requested_by=by):
             resumed = CurrencyResumed(
                 halt_id=halt_id(wish.currency), currency=wish.currency, requested_by=by, approved_by=wish.by,
-                reason=reason, resumed_at=at,
+                reason=wish.reason, resumed_at=at,
             )  # fmt: skip
             return (resumed,)
-
-
-def _reason(text: str) -> str:
-    if not text.strip():
-        raise LiftReasonRequired
-    return text.strip()
 
 
 def evolve(halt: Halt, event: HaltEvent) -> Halt:
