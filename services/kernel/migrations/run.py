@@ -55,13 +55,14 @@ def file(path: str) -> str:
 def role_setting(name: str, setting: str, value: str) -> None:
     """A default of a role in all databases, unless it stands. Two databases of a cluster may be migrated at once, and
     whoever comes second is told that the role was concurrently updated: it looks again."""
+    listed = ", ".join(f"'{part}'" for part in value.split(", "))
     script(f"""DO $$ BEGIN
         FOR attempt IN 1..20 LOOP
             BEGIN
                 IF NOT EXISTS (SELECT 1 FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole
                                WHERE r.rolname = '{name}' AND s.setdatabase = 0
                                  AND '{setting}={value}' = ANY(s.setconfig)) THEN
-                    ALTER ROLE {name} SET {setting} = '{value}';
+                    ALTER ROLE {name} SET {setting} = {listed};
                 END IF;
                 RETURN;
             EXCEPTION WHEN internal_error OR unique_violation THEN

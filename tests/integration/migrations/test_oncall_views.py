@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from scripts.migrate import ROOT
 from services.kernel.decider import Ask, Decider, Meta, Unit
 from services.kernel.engine import Engine, Units
 from services.kernel.event_store import PostgresStore, connector
@@ -17,9 +19,11 @@ from services.kernel.ids import new_id
 from services.kernel.migrations.run import OWNER
 from services.payout_orchestrator import handlers as payout
 from services.payout_orchestrator.domain.policy import rules
+from services.payout_orchestrator.domain.states import TRANSITIONS as PAYOUTS
 from services.transfer import handlers as transfer
 from services.transfer.domain.commands import ReportOverdue
 from services.transfer.domain.states import TRANSITIONS, Deadlines
+from tests.integration.ledger.reading import funded, opened
 from tests.unit.payout_orchestrator import samples as p
 from tests.unit.transfer import samples as t
 
@@ -51,9 +55,10 @@ async def say(dsn: str, schema: str, commands: Sequence[Any], actor: str = "serv
     return named
 
 
-async def as_role(role: str, dsn: str, statement: str, *values: Any) -> list[Any]:
+async def as_role(role: str, dsn: str, statement: str, *values: Any, path: str = "public") -> list[Any]:
     connection = await asyncpg.connect(dsn)
     try:
+        await connection.execute(f"SET search_path = {path}")
         await connection.execute(f"SET SESSION AUTHORIZATION {role}")
         return list(await connection.fetch(statement, *values))
     finally:
@@ -127,12 +132,11 @@ def test_the_lives_walked_here_take_every_transition_that_a_transfer_has() -> No
 
 async def test_the_audit_log_says_who_did_what_to_what_and_why(database: str) -> None:
     named = await say(database, "transfer", (OPEN, t.CANCEL), actor=ANNA, reason="changed their mind")
-    silent = await say(database, "transfer", (OPEN,))
     rows = await oncall(
         database,
         """SELECT actor, action, entity_type, entity_id, reason, service, at IS NOT NULL FROM app.audit_log
-           WHERE entity_id = ANY($1) ORDER BY version""",
-        [named, silent],
+           WHERE entity_id = $1 ORDER BY version""",
+        named,
     )
     assert [tuple(row) for row in rows] == [
         (ANNA, f"corridor.transfer.{what}.v1", "transfer", named, "changed their mind", "transfer", True)
@@ -140,12 +144,96 @@ async def test_the_audit_log_says_who_did_what_to_what_and_why(database: str) ->
     ]
 
 
-@pytest.mark.parametrize("view", ["audit_log", "payout_instruction", "transfer_transition"])
-@pytest.mark.parametrize("change", ["UPDATE app.{} SET version = version", "DELETE FROM app.{}"])
+@pytest.mark.parametrize("commands", LIVES)
+async def test_the_audit_log_has_every_change_of_a_state_and_of_services_nothing_else(
+    database: str, commands: tuple[Any, ...]
+) -> None:
+    named = await say(database, "transfer", commands)
+    audit = "SELECT from_state, to_state, at FROM app.audit_log WHERE entity_id = $1 ORDER BY version"
+    walked = "SELECT from_state, to_state, at FROM app.transfer_transition WHERE transfer_id = $1 ORDER BY version"
+    rows = await oncall(database, audit, named)
+    assert rows == await oncall(database, walked, named)
+    assert rows[0]["from_state"] is None
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"), [("AC04", "AC04"), ("no account 1000123456789 here", "no account *** here")]
+)
+async def test_the_move_to_review_is_in_the_audit_log_with_what_the_partner_said(
+    database: str, said: str, shown: str
+) -> None:
+    named = await say(database, "payout", (p.REQUEST, p.BEGIN, replace(p.REFUSE, reason_code=said)))
+    sql = "SELECT actor, from_state, to_state, reason FROM app.audit_log WHERE entity_id = $1 ORDER BY version"
+    assert [tuple(row) for row in await oncall(database, sql, named)][-2:] == [
+        ("service:x", "APPROVED", "SUBMITTING", None), ("service:x", "SUBMITTING", "MANUAL_REVIEW", shown)
+    ]  # fmt: skip
+
+
+async def test_the_database_knows_the_state_behind_every_event(database: str) -> None:
+    rows: list[tuple[str, Any, str, str]] = [*TRANSITIONS, *PAYOUTS]
+    moving = {(event.type, after) for before, event, after, _ in rows if before != after}
+    staying = {event.type for _, event, _, _ in rows} - {name for name, _ in moving}
+    for name, after in moving:
+        assert [tuple(row) for row in await oncall(database, "SELECT app.state_after($1)", name)] == [(after,)]
+    for name in staying:
+        assert [tuple(row) for row in await oncall(database, "SELECT app.state_after($1)", name)] == [(None,)]
+    assert staying
+
+
+async def test_the_books_are_lines_with_a_direction_and_the_event_that_caused_them(database: str) -> None:
+    async with opened(database) as desk:
+        cause, transfer = uuid4(), uuid4()
+        (entry_id,) = await desk.post(funded("c", 5), cause=cause, transfer=transfer)
+    sql = """SELECT entry_seq, line, entry_id, cause_id, transfer_id, direction, account_id, amount_minor, currency,
+                    at IS NOT NULL FROM app.entries ORDER BY entry_seq, line"""
+    same = (entry_id, cause, transfer)
+    assert [tuple(row) for row in await oncall(database, sql)] == [
+        (1, 1, *same, "debit", "suspense:deposits:GBP", 5, "GBP", True),
+        (1, 2, *same, "credit", "customer:c:held:GBP", 5, "GBP", True),
+    ]
+
+
+# what the guide asks, word for word
+
+QUERY = re.compile(r'^db "(.*?)"(.*)$', re.MULTILINE)
+NAMED = {"$refused": "0195560f-2f3a-7c41-9d2e-5b7f0a8c1e0a", "$key": "a-key"}
+QUERIES = QUERY.findall((ROOT / "docs" / "guides" / "oncall.md").read_text())
+
+
+def test_the_guide_asks_all_the_names_that_runbooks_use() -> None:
+    asked = " ".join(sql for sql, _ in QUERIES)
+    for name in ("FROM entries", "FROM audit_log", "FROM reconciliation_issue", "app.payout_instruction"):
+        assert name in asked
+
+
+@pytest.mark.parametrize(("sql", "after"), QUERIES)
+async def test_a_query_of_the_guide_runs_as_it_stands(database: str, sql: str, after: str) -> None:
+    ((path,),) = await as_role(OWNER, database, ROLE_PATH)
+    for name, value in NAMED.items():
+        sql = sql.replace(name, value)
+    assert "$" not in sql
+    asked = as_role("corridor_oncall", database, sql, path=path)
+    if "as it should be" in after:
+        with pytest.raises(asyncpg.PostgresError) as refused:
+            await asked
+        assert refused.value.sqlstate in {"25006", "42501", "55000"}
+    else:
+        await asked
+
+
+ROLE_PATH = """SELECT split_part(setting, '=', 2) FROM pg_db_role_setting, unnest(setconfig) AS setting
+               WHERE setrole = 'corridor_oncall'::regrole AND setdatabase = 0 AND setting LIKE 'search_path=%'"""
+
+
+VIEWS = {"audit_log": "version", "entries": "line", "payout_instruction": "version", "transfer_transition": "version"}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("change", ["UPDATE app.{0} SET {1} = {1}", "DELETE FROM app.{0}"])
 async def test_nobody_changes_what_the_views_show(database: str, view: str, change: str) -> None:
     for role in ("corridor_oncall", "corridor_transfer", OWNER):
         with pytest.raises(asyncpg.PostgresError) as refused:
-            await as_role(role, database, change.format(view))
+            await as_role(role, database, change.format(view, VIEWS[view]))
         assert refused.value.sqlstate in {"25006", "42501", "55000"}  # read-only, no right, not an updatable view
 
 
