@@ -23,6 +23,7 @@ from services.kernel.tokens import ServiceTokens, Tokens
 from services.quote import api, handlers
 from services.quote.adapters import corridors
 from services.quote.adapters.rates import RateFeed
+from services.quote.api.rates import rate_routes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,11 @@ def service() -> Service:
     )
 
 
+def now() -> datetime:
+    """The clock of what is priced and of how old a rate is."""
+    return datetime.now(UTC)
+
+
 def main() -> None:
     """Serve until told to stop."""
     settings = load_or_exit(Settings, "quote")
@@ -53,11 +59,12 @@ def main() -> None:
         opened.push_async_callback(runtime.close)
         known = corridors.load(Path(settings.corridors_file))
         feed = RateFeed(await opened.enter_async_context(aiohttp.ClientSession()), settings.rates_url)
-        quotes = api.Quotes(runtime.commands, runtime.reading, known, feed, lambda: datetime.now(UTC))
-        health = runtime.health()
+        quotes = api.Quotes(runtime.commands, runtime.reading, known, feed, now)
+        health, services = runtime.health(), ServiceTokens.from_settings(settings)
         routes = [
             api.routes(quotes, known, Tokens.from_settings(settings)),
-            api.internal_routes(quotes, ServiceTokens.from_settings(settings)),
+            api.internal_routes(quotes, services),
+            rate_routes(known, feed, services, now),
             lookup_routes(settings, runtime.reads),
         ]
         app = create_app(settings, routes, health)
