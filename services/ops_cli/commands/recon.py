@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Group
 from rich.text import Text
 
+from services.ops_cli.commands import recon_statement
 from services.ops_cli.context import Context, Ctx
 from services.ops_cli.exits import Exit, OpsError
 from services.ops_cli.lists import list_items
@@ -19,6 +20,7 @@ from services.ops_cli.tables import Column, pairs, state
 from services.ops_cli.views import amount, at
 
 app = noun("recon", "Reconciliation: deposits, transfers, payouts, ledger and the provider's book, compared.")
+app.command(recon_statement.app)
 RUN_SECONDS = 900.0  # a run over everything takes as long as it takes; --timeout says otherwise
 LOOK_SECONDS = 0.5
 RUNS_PATH = "/v1/recon/runs"

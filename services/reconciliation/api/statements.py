@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
-from pydantic import Field
 from starlette.responses import Response
 
 from services.kernel.book import Reader
 from services.kernel.codec import encode
-from services.kernel.cursors import CURSOR_CHARS_MAX, Cursors, Place
+from services.kernel.cursors import Cursors, Place
 from services.kernel.decider import Meta, Outcome, RequestKey, Unit
 from services.kernel.fingerprint import fingerprint
 from services.kernel.group_commit import GroupCommit
 from services.kernel.http import json_reply, meta, reply
 from services.kernel.idempotency import read_key
-from services.kernel.pages import LIMIT_DEFAULT, LIMIT_MAX, Query, Whole, read_query
+from services.kernel.pages import read_query
 from services.kernel.problem import Problem, unavailable
 from services.kernel.rejected import NotFound
 from services.kernel.routing import FILE_BYTES_MAX, Request, Router, media_type
-from services.kernel.strict_json import Body, canonical, parse, read_uuid
+from services.kernel.strict_json import canonical, parse, read_uuid
 from services.kernel.telemetry import logger
 from services.kernel.tokens import Principal, Tokens, require, require_tenant
-from services.reconciliation.domain.runs import REASON_CHARS_MIN
+from services.reconciliation.api.statement_replies import (
+    BookDay,
+    ImportQuery,
+    ImportReply,
+    LinesReply,
+    PageQuery,
+    ParkedLinesReply,
+    StatementReply,
+    StatementsQuery,
+    StatementsReply,
+)
 from services.reconciliation.domain.statements.shape import BadFile
 from services.reconciliation.handlers.statements import Intake, Taken
 from services.reconciliation.ports import BookUnavailable, Format, Read
@@ -36,7 +45,6 @@ from services.reconciliation.projections import statements as tables
 STAFF = ("operator", "admin")
 WAIT_SECONDS = 20.0  # for an intake to end before the answer says that it goes on
 INTAKES_MAX = 2  # at once in a process: each holds a whole file
-REASON_CHARS_MAX = 500
 NEWEST = Place(datetime(9999, 1, 1, tzinfo=UTC), 0)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CSV_EXAMPLE = (
@@ -51,161 +59,6 @@ _LOG = logger("reconciliation")
 
 class StatementNotFound(NotFound):
     """There is no such statement."""
-
-
-class BookDay(Body):
-    """A day of the partner's own book, where it has one that we read: instead of a file."""
-
-    day: date = Field(description="of UTC; days that are over are complete", strict=False)
-
-
-class ImportQuery(Query):
-    """Whose file it is, and why it is brought."""
-
-    partner: str = Field(min_length=1, max_length=80, description="as deploy/statement-maps.json names it")
-    reason: str = Field(
-        min_length=REASON_CHARS_MIN, max_length=REASON_CHARS_MAX,
-        description="why; kept with the statement, no personal data",
-    )  # fmt: skip
-    format: Format | None = Field(None, description="of the file; XML says itself whether it is camt.053 or camt.054")
-
-
-class TakenReply(Body):
-    """What became of one statement of a file."""
-
-    statement_id: UUID
-    partner: str
-    account: str
-    reference: str = Field(description="the partner's own id of the statement")
-    currency: str
-    lines: int = Field(description="of this statement in our books now, however they came there")
-    repeated: int = Field(description="recorded under an earlier statement of the account")
-    parked: int = Field(description="not recorded, each with its position and reason")
-    not_booked: int = Field(description="pending or for information; left out")
-    difference_minor: int | None = Field(description="opening + entries - closing; null without both balances")
-
-
-class ImportReply(Body):
-    """The statements of a file. `receiving`: it goes on; ask for the statements, or again with the same key."""
-
-    state: Literal["complete", "receiving"]
-    file_sha256: str
-    statements: list[TakenReply]
-    receiving: list[UUID] = Field(description="the statements that are being taken, while it goes on")
-
-
-class StatementReply(Body):
-    """A statement. Amounts in minor units, negative when the account was overdrawn. `receiving`: its file is not in."""
-
-    statement_id: UUID
-    state: Literal["complete", "receiving"]
-    partner: str
-    account: str
-    ledger_account: str | None
-    reference: str
-    kind: Literal["statement", "notification"]
-    source: Literal["camt053", "camt054", "csv", "book"]
-    message: str | None
-    file_sha256: str
-    currency: str
-    sequence: int | None
-    period_from: date
-    period_to: date
-    opening_minor: int | None
-    closing_minor: int | None
-    head: int = Field(description="1, and one more for each other head that came under this id; the last one counts")
-    lines: int = Field(description="of its file that could be read")
-    bad_lines: int
-    not_booked: int
-    recorded: int | None = Field(description="lines in our books; only when one statement is asked for")
-    repeated: int | None
-    parked: int | None
-    credit_minor: int | None
-    debit_minor: int | None
-    difference_minor: int | None
-    received_at: datetime
-    completed_at: datetime | None
-
-
-class StatementsReply(Body):
-    """Statements, newest first."""
-
-    items: list[StatementReply]
-    next_cursor: str | None = Field(description="null at the end")
-
-
-class DetailReply(Body):
-    """One transaction of a batch."""
-
-    end_to_end_id: str | None
-    our_reference: str | None
-    amount: dict[str, Any] | None = Field(description="minor, currency")
-
-
-class LineReply(Body):
-    """A line that is recorded."""
-
-    line_id: UUID
-    statement_id: UUID
-    entry_reference: str
-    reference_by: Literal["servicer", "statement", "content"]
-    position: str
-    booking_date: date | None
-    value_date: date | None
-    amount_minor: int
-    currency: str
-    side: Literal["credit", "debit"]
-    reversal: bool
-    bank_transaction_code: str | None
-    end_to_end_id: str | None
-    our_reference: str | None
-    reference_ids: list[str]
-    charges_minor: int | None
-    details: list[DetailReply]
-    details_left_out: int
-    recorded_at: datetime
-
-
-class LinesReply(Body):
-    """Lines in the order of their recording."""
-
-    items: list[LineReply]
-    next_cursor: str | None = Field(description="null at the end")
-
-
-class ParkedReply(Body):
-    """A line that is not recorded, and why. What may name a person is masked: the file itself has it."""
-
-    parked_id: UUID
-    line_id: UUID
-    statement_id: UUID
-    position: str
-    entry_reference: str | None
-    code: str
-    reason: str
-    raw: str
-    parked_at: datetime
-
-
-class ParkedLinesReply(Body):
-    """Parked lines, oldest first."""
-
-    items: list[ParkedReply]
-    next_cursor: str | None = Field(description="null at the end")
-
-
-class PageQuery(Query):
-    """Which page."""
-
-    limit: Whole = Field(LIMIT_DEFAULT, ge=1, le=LIMIT_MAX, description="rows of a page, at most")
-    cursor: str | None = Field(None, max_length=CURSOR_CHARS_MAX, description="`next_cursor` of the page before")
-
-
-class StatementsQuery(PageQuery):
-    """Which statements."""
-
-    partner: str | None = Field(None, max_length=80)
-    account: str | None = Field(None, max_length=80)
 
 
 class Desk:

@@ -55,11 +55,11 @@ class Door:
             headers.append(("idempotency-key", key or str(uuid4())))
         return await send(self._app, method, path, body, headers, query=urlencode(query))
 
-    async def post(self, body: bytes, media: str = "text/csv", **more: str) -> Answer:
-        asked = {"partner": "sandbox-bank", "reason": "statement of the day"} | more
+    async def post(self, body: bytes, media: str = "text/csv", **more: Any) -> Answer:
+        asked: dict[str, Any] = {"partner": "sandbox-bank", "reason": "statement of the day"} | more
         return await self.ask("POST", PATH, body, media=media, **asked)
 
-    async def get(self, path: str = "", **query: str) -> Any:
+    async def get(self, path: str = "", **query: Any) -> Any:
         return (await self.ask("GET", PATH + path, **query)).json
 
 
@@ -97,9 +97,9 @@ async def test_a_file_is_taken_and_can_be_read_back(world: World, name: str) -> 
 
 async def test_camt_of_both_kinds_says_itself_what_it_is(world: World) -> None:
     async with door(world) as ops:
-        for sample in ("camt.053.001.08", "camt.054.001.02"):
-            said = await ops.post((SAMPLES / f"{sample}.xml").read_bytes(), "application/xml; charset=utf-8")
-            assert said.status == 201, said.json
+        first = await ops.post((SAMPLES / "camt.053.001.08.xml").read_bytes(), "application/xml; charset=utf-8")
+        assert first.status == 201, first.json
+        said = await ops.post((SAMPLES / "camt.054.001.02.xml").read_bytes(), "text/xml")
         (note,) = said.json["statements"]
         assert (note["lines"], note["repeated"], note["difference_minor"]) == (0, 1, None)  # the statement has it
         wrong = await ops.post((SAMPLES / "camt.054.001.02.xml").read_bytes(), "text/xml", format="camt053")
