@@ -75,3 +75,18 @@ async def test_a_role_cannot_lend_its_own_tables_to_the_functions(place: Town) -
         )
         with pytest.raises(NoProjection):
             await operations.begin("transfer", "event")
+
+
+@pytest.mark.parametrize("left", ["rows", "cursors"])
+async def test_a_version_that_was_given_up_half_way_cannot_be_shown_by_hand(place: Town, left: str) -> None:
+    await place.create(1)
+    async with operating(place.operations, "transfer") as operations:
+        number = await operations.begin("transfer", "quote_terms")
+        row = f"INSERT INTO quote_terms_v{number} (quote_id) VALUES (gen_random_uuid())"  # noqa: S608 - ours
+        cursor = "'x', ARRAY[gen_random_uuid()], '{9}', ARRAY['x'::bytea], '{f}'"
+        if left == "cursors":
+            row = f"SELECT projection_cursors('transfer', 'quote_terms', {number}, {cursor})"  # noqa: S608 - ours
+        await operations.connection.execute(row)
+        await operations.mark("quote_terms", number, "retired", {"given_up": True})
+        with pytest.raises(NoProjection, match="half way"):
+            await operations.mark("quote_terms", number, "catching_up", {})

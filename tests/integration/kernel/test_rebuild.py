@@ -253,9 +253,11 @@ async def test_a_version_that_was_not_made_to_its_end_is_never_shown(
             await show(place.target(), 2, quiet)
         assert await place.live() == 1
     async with operating(place.operations, "transfer") as operations:
-        await operations.mark("quote_terms", 2, "catching_up", {})
+        with pytest.raises(NoProjection, match="half way"):
+            await operations.mark("quote_terms", 2, "catching_up", {})
         for service in ("transfer", "nobody"):
-            assert not await operations.swap(service, "quote_terms", 2)
+            with pytest.raises(NoProjection, match="not ready"):
+                await operations.swap(service, "quote_terms", 2)
 
 
 async def test_a_version_with_cursors_and_without_rows_is_never_shown(

@@ -14,6 +14,10 @@ GRANT SELECT, UPDATE ON book_head TO corridor_ledger;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ledger TO corridor_ledger;
 GRANT SELECT ON chart, book_head, block, balance_at TO {oncall};
 """
+HALTS = """
+GRANT SELECT, INSERT, UPDATE, DELETE ON currency_halts_v1 TO corridor_{schema};
+GRANT SELECT ON currency_halts TO corridor_{schema};
+"""
 VIEWS = """
 CREATE OR REPLACE VIEW audit_log AS {audit};
 GRANT SELECT ON entries TO {oncall};
@@ -46,6 +50,8 @@ def upgrade() -> None:
     books = (file("kernel/sql/books.sql"), file("ledger/sql/blocks.sql"), file("ledger/sql/reads.sql"))
     in_schema("ledger", *books, LEDGER.format(oncall=ONCALL))
     in_schema("recon", file("reconciliation/sql/statements.sql"))
+    for schema in ("transfer", "payout"):
+        in_schema(schema, file("kernel/sql/currency_halts.sql"), HALTS.format(schema=schema))
     for schema in ("ledger", "recon"):
         in_schema(schema, file("kernel/sql/statistics.sql"))
     schemas = (*SCHEMAS.values(), *LATER.values())
