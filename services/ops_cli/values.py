@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 
 from services.kernel.money import MINOR_MAX, CurrencyUnsupported, Money, exponent, iso4217
+from services.kernel.strict_json import PLAIN_UUID
 from services.ops_cli.exits import usage
 
 AMOUNT = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,9}))? ?([A-Za-z]{3})", re.ASCII)
+NUMBER = re.compile(r"[0-9]{1,15}", re.ASCII)
 SPAN = re.compile(r"([0-9]{1,9})(s|m|h|d|)", re.ASCII)
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}  # seconds
 KNOWN = ("GBP", "USD", "EUR", "AED", "ETB", "KES", "NPR", "JPY", "XOF", "KWD")  # for a hint alone
@@ -52,6 +54,13 @@ def instant(text: str, now: datetime | None = None) -> datetime:
     if found.tzinfo is None:
         raise usage(f"a time without its offset: {text!r}", f"write {text}Z for UTC")
     return found.astimezone(UTC)
+
+
+def when(text: str | None) -> str | None:
+    """A moment of the books for the API: the number of an entry, an id, or a time as of `instant`. Raises OpsError."""
+    if text is None or NUMBER.fullmatch(text) or PLAIN_UUID.fullmatch(text):
+        return text
+    return rfc3339(instant(text))
 
 
 def seconds(text: str) -> int:

@@ -85,6 +85,11 @@ def _event(read: Callable[[str], str], member: str) -> Callable[[Item], str]:
     return lambda item: read(str(item.get(member) or "-"))
 
 
+def _of_wallet(item: Item, side: str) -> str | None:
+    known = item.get("wallet")
+    return shown(known[side], item["currency"]) if known else None
+
+
 TRANSFERS = [
     Column("transfer", "transfer_id"),
     state(),
@@ -154,18 +159,76 @@ QUOTE = [
     at("expires", "expires_at"),
 ]
 ENTRIES = [
+    Column("number", lambda item: item.get("entry_seq") if item["first"] else "", right=True, drop=4),
     at("posted", "posted_at", drop=1),
     Column("entry", lambda item: item["kind"] if item["first"] else ""),
     Column("", lambda item: "Dr" if item["side"] == "debit" else "  Cr"),
     Column("account", "account_id", fold=True),
     amount("amount"),
     Column("entry id", "entry_id", drop=2),
+    Column("caused by event", "cause_id", drop=3),
 ]
 ACCOUNTS = [
     Column("account", "account_id", fold=True),
     Column("class", "class", drop=1),
     amount("debit", "debit_minor"),
     amount("credit", "credit_minor"),
+    amount("balance", "balance_minor"),
+]
+KINDS = [
+    Column("kind", "kind"),
+    Column("normal side", "normal_side", drop=2),
+    Column("accounts", "accounts", right=True, drop=1),
+    amount("debit", "debit_minor"),
+    amount("credit", "credit_minor"),
+    amount("balance", "balance_minor"),
+]
+ACCOUNT_LIST = [
+    Column("account", "account_id", fold=True),
+    amount("balance", "balance_minor"),
+    Column("normal side", "normal_side", drop=1),
+    amount("debit", "debit_minor", drop=2),
+    amount("credit", "credit_minor", drop=2),
+    Column("kind", "kind", drop=3),
+]
+ACCOUNT = [
+    Column("account", "account_id"),
+    Column("kind", "kind"),
+    Column("class", "account_class"),
+    Column("whose", "owner"),
+    Column("currency", "currency"),
+    amount("debit", "debit_minor"),
+    amount("credit", "credit_minor"),
+    Column("normal side", "normal_side"),
+    amount("balance", "balance_minor"),
+    Column("available", lambda item: _of_wallet(item, "available_minor")),
+    Column("held", lambda item: _of_wallet(item, "held_minor")),
+    Column("never overdrawn", "protected"),
+    Column("as of entry", lambda item: (item.get("as_of") or {}).get("entry_seq")),
+    Column("posted", lambda item: moment((item.get("as_of") or {}).get("posted_at"))),
+    Column("last moved by", lambda item: (item.get("cause") or {}).get("kind")),
+    Column("in entry", lambda item: (item.get("cause") or {}).get("entry_id")),
+    Column("caused by event", lambda item: (item.get("cause") or {}).get("cause_id")),
+    Column("of transfer", lambda item: (item.get("cause") or {}).get("transfer_id")),
+    at("opened", "opened_at"),
+]
+STANDS = [
+    Column("", "end"),
+    amount("balance", "balance_minor"),
+    amount("debit", "debit_minor", drop=1),
+    amount("credit", "credit_minor", drop=1),
+    Column("entry", "entry_seq", right=True),
+    at("posted", "posted_at", drop=2),
+]
+STATEMENT = [
+    at("posted", "posted_at", drop=1),
+    Column("entry", "entry_seq", right=True),
+    Column("what", "kind"),
+    Column("", lambda item: "Dr" if item["side"] == "debit" else "Cr"),
+    amount("amount"),
+    amount("balance", "balance_minor"),
+    Column("caused by event", "cause_id", drop=2),
+    Column("transfer", "transfer_id", drop=3),
 ]
 TOTALS = [
     Column("currency", "currency"),

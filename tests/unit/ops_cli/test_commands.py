@@ -50,7 +50,8 @@ def test_the_verbs_that_were_promised_are_there() -> None:
     promised = """
         status; triage; doctor; quote create; quote get; transfer create; transfer get; transfer list;
         transfer timeline; transfer state; transfer inspect; transfer watch; transfer cancel; deposit list;
-        deposit get; deposit simulate; payout list; payout get; ledger account get; ledger entries;
+        deposit get; deposit simulate; payout list; payout get; ledger account list; ledger account get;
+        ledger account statement; ledger entries; ledger entry;
         ledger trial-balance; review list; review get; recon run; recon list; recon get; webhook sign;
         webhook trigger; webhook verify; webhook listen; idempotency lookup; config show; completion; version"""
     assert {tuple(each.split()) for each in promised.split(";")} - set(LEAVES) == set()
@@ -138,7 +139,7 @@ def test_a_transfer_is_inspected_also_while_a_part_is_away(ops: Ops, door: Door)
 def test_books_that_do_not_balance_are_6(ops: Ops, door: Door) -> None:
     total = {"currency": "GBP", "debit_minor": 5, "credit_minor": 3, "difference_minor": 2}
     account = {"account_id": "a", "class": "asset", "currency": "GBP", "debit_minor": 5, "credit_minor": 3}
-    door.on("GET", "/v1/ledger/trial-balance", {"currencies": [total], "accounts": [account]})
+    door.on("GET", "/v1/ledger/trial-balance", {"currencies": [total], "kinds": [], "accounts": [account]})
     ran = ops("ledger", "trial-balance")
     assert ran.code == 6
     assert "the books do not balance" in ran.out
