@@ -21,8 +21,10 @@ from contracts.payout.v1 import PayoutConfirmed
 from contracts.transfer.v1 import FundingConfirmed, PayoutInitiated
 from scripts import generated
 from services.kernel.decider import Cause
-from services.kernel.money import Money, Rate, RateText, iso4217
+from services.kernel.money import Money, Rate, RateText, iso4217, zero
 from services.kernel.sealed import Sealed
+from services.ledger.domain.chart import CHART
+from services.ledger.domain.templates import POSTINGS, lines
 from services.ledger.handlers import CONSUMES
 from services.quote.adapters import corridors
 from services.quote.domain import Offer, price
@@ -58,16 +60,6 @@ Fee and spread are two lines for ever, so that what we charge and what the excha
 
 ## The accounts
 
-| account | what it holds | grows on |
-|---|---|---|
-| `safeguarding:<partner>:GBP` | customers' money at the bank that collects | debit |
-| `suspense:deposits:GBP` | arrived, not explained yet | credit |
-| `customer:<id>:held:GBP` | theirs until it is paid out; never below zero | credit |
-| `fx_position:GBP`, `fx_position:ETB` | what we took in one currency and gave in the other | debit |
-| `revenue:fees:GBP`, `revenue:fx:GBP`, `revenue:tolerance:GBP` | ours | credit |
-| `loss:tolerance:GBP` | what a deposit was short of, within the corridor's tolerance ({tolerance}) | debit |
-| `payout_clearing:ETB` | initiated, not confirmed yet | credit |
-| `partner_float:<partner>:ETB` | our money at the bank that pays out | debit |
 """
 TAIL = """\
 ## What posts nothing
@@ -75,9 +67,32 @@ TAIL = """\
 - A quote, a transfer that waits for money, an expiry: no money has moved.
 - A payout whose outcome is unknown: it was initiated, and `payout_clearing` holds it until the bank says.
 - A repeated report, a repeated callback: the entry of a cause is made once.
-- A refund, a reversal, a manual adjustment: not built yet. Such money stays where the last entry put it, in
-  `suspense:deposits` or `customer:<id>:held`, and a person sees it in the review queue.
+- What is marked "no event yet" above. Such money stays where the last entry put it, in `suspense:deposits` or
+  `customer:<id>:held`, and a person sees it in the review queue.
+
+By hand: `ops-cli ledger adjust` posts what one person proposes and another one approves, as `ledger.adjusted`.
 """
+EVERY = """\
+## Every posting
+
+One line for each leg of `services/ledger/domain/templates.py`, which is what the ledger posts by; a leg of nothing is
+left out. The numbers are those of the price above. "No event yet": it is there, and nothing that happens today posts it.
+
+| cause | account | debit | credit | |
+|---|---|---|---|---|
+"""
+HOLDS: dict[str, str] = {  # what an account of a kind has; the chart says the rest
+    "safeguarding": "customers' money at the bank that collects",
+    "partner_float": "our money at the partner that pays out",
+    "suspense:deposits": "arrived, not explained yet",
+    "suspense:payouts": "paid out, not explained yet",
+    "customer": "theirs: `available`, or `held` until it is paid out",
+    "payout_clearing": "initiated, not confirmed yet",
+    "fx_position": "what we took in one currency and gave in the other",
+    "revenue": "ours",
+    "loss": "what we bear",
+}
+BY_US = ("hold.", "treasury.")  # asked of the ledger by services of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +175,43 @@ def entry(fact: Any) -> tuple[str, tuple[Posting, ...]]:
 def page() -> str:
     """The whole page."""
     offer = offered()
-    return "\n".join([_head(offer), *(line for story in stories(offer) for line in _story(story)), TAIL])
+    told = (line for story in stories(offer) for line in _story(story))
+    return "\n".join([_head(offer), *_chart(), *told, EVERY + "\n".join(_every(offer)), "", TAIL])
+
+
+def _chart() -> Iterator[str]:
+    yield "| account | what it holds | class | grows on | may be overdrawn | who is asked |"
+    yield "|---|---|---|---|---|---|"
+    for line in CHART:
+        overdrawn = "never" if line.protected else "yes"
+        yield (
+            f"| `{line.kind}:…:<currency>` | {HOLDS[line.kind]} | {line.account_class} | {line.normal} | {overdrawn} | "
+            f"{line.owner} |"
+        )
+    yield ""
+
+
+def _every(offer: Offer) -> Iterator[str]:
+    names = {"partner": "<partner>", "customer": "<id>"}
+    types: list[str] = [vars(event)["type"] for event in CONSUMES]
+    known = {each.removeprefix("corridor.").removesuffix(".v1") for each in types}
+    for kind in POSTINGS:
+        posted = kind in known or kind.startswith(BY_US)
+        for number, line in enumerate(lines(kind, names, sample(kind, offer))):
+            amounts = (str(line.amount), "") if line.side == "debit" else ("", str(line.amount))
+            first = (f"`{kind}`", "" if posted else "no event yet") if number == 0 else ("", "")
+            yield f"| {first[0]} | `{line.account}` | {amounts[0]} | {amounts[1]} | {first[1]} |"
+
+
+def sample(kind: str, offer: Offer) -> dict[str, Money]:
+    """An amount for each name that a leg may have; those of one kind balance."""
+    send, short = offer.send, Money(40, offer.send.currency)
+    nothing, earned = zero(send.currency), offer.fee + offer.spread + short
+    return {
+        "amount": send, "send": send, "received": send - short, "short": short, "over": short,
+        "fee": offer.fee, "spread": offer.spread, "converted": offer.converted, "receive": offer.receive,
+        "position": offer.converted, "fees": offer.fee, "swept": offer.converted + earned,
+    } | ({"over": nothing} if kind == "transfer.funding_confirmed" else {})  # fmt: skip
 
 
 def offered() -> Offer:
@@ -193,8 +244,8 @@ def _story(story: Story) -> Iterator[str]:
     yield "|---|---|---|---|"
     balances: Counter[str] = Counter()
     for fact in story.facts:
-        kind, lines = entry(fact)
-        for number, line in enumerate(lines):
+        kind, postings = entry(fact)
+        for number, line in enumerate(postings):
             balances[line.account] += line.amount.minor if line.side == "debit" else -line.amount.minor
             amounts = (str(line.amount), "") if line.side == "debit" else ("", str(line.amount))
             yield f"| {f'`{kind}`' if number == 0 else ''} | `{shown(line.account)}` | {amounts[0]} | {amounts[1]} |"

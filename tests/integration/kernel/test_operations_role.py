@@ -85,7 +85,7 @@ async def test_a_version_that_was_given_up_half_way_cannot_be_shown_by_hand(plac
         row = f"INSERT INTO quote_terms_v{number} (quote_id) VALUES (gen_random_uuid())"  # noqa: S608 - ours
         cursor = "'x', ARRAY[gen_random_uuid()], '{9}', ARRAY['x'::bytea], '{f}'"
         if left == "cursors":
-            row = f"SELECT projection_cursors('transfer', 'quote_terms', {number}, {cursor})"  # noqa: S608 - ours
+            row = f"SELECT projection_cursors('transfer', 'quote_terms', {number}, {cursor})"
         await operations.connection.execute(row)
         await operations.mark("quote_terms", number, "retired", {"given_up": True})
         with pytest.raises(NoProjection, match="half way"):
