@@ -76,7 +76,7 @@ EVERY = """\
 ## Every posting
 
 One line for each leg of `services/ledger/domain/templates.py`, which is what the ledger posts by; a leg of nothing is
-left out. The numbers are those of the price above. "No event yet": it is there, and nothing that happens today posts it.
+left out. The numbers are those of the price above. "No event yet": nothing that happens today posts it.
 
 | cause | account | debit | credit | |
 |---|---|---|---|---|
