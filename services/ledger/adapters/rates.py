@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from services.kernel import tracing
 from services.kernel.money import RATE_TEXT, Rate, iso4217, rate_text
 from services.kernel.rejected import Rejected
 from services.kernel.upstream import Link, Upstream, UpstreamBusy, UpstreamLost
@@ -43,11 +44,12 @@ class QuotedRates:
             raise RatesUnavailable(f"quote answers what is no list of rates ({type(error).__name__})") from error
 
     async def _get(self) -> tuple[int, bytes]:
-        lines = (
+        trace = tracing.traceparent()
+        lines = [
             f"GET {PATH} HTTP/1.1", f"host: {self._upstream.authority.decode()}",
-            f"authorization: Bearer {self._token()}", "", "",
-        )  # fmt: skip
-        link = await self._upstream.exchange("\r\n".join(lines).encode(), repeatable=True)
+            f"authorization: Bearer {self._token()}", *([f"traceparent: {trace}"] if trace else []),
+        ]  # fmt: skip
+        link = await self._upstream.exchange("\r\n".join([*lines, "", ""]).encode(), repeatable=True)
         try:
             return link.status, await _whole(link)
         finally:
