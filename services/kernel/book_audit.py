@@ -25,7 +25,7 @@ from services.kernel.progress import Clock, Reports
 ALONE_MAX = 10_000  # events: a process takes as long to start
 PROCESSES_MAX = 8
 RANGE = 2_000  # global sequences that are judged in one turn
-FOLDED = ("L8", "L10a", "L10b")
+FOLDED = ("L6", "L8", "L10a", "L10b")
 HEAD = "SELECT coalesce(max(entry_seq), 0) FROM entry"
 COUNTS = """
     SELECT (SELECT count(*) FROM entry) AS entries, (SELECT count(*) FROM posting) AS postings,
@@ -144,7 +144,7 @@ async def _fold(books: Books, snapshot: str, verdicts: Verdicts, reports: Report
 
 def _take(judged: Judged, verdicts: Verdicts) -> None:
     verdicts.counts["events"] += judged.events
-    for name, looked in (("L8", judged.exchanges), ("L10b", judged.causes)):
+    for name, looked in (("L6", judged.blocks), ("L8", judged.exchanges), ("L10b", judged.causes)):
         if name in verdicts:
             verdicts.of[name].looked += looked
     shown: dict[str, int] = {}

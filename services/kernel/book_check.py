@@ -23,7 +23,7 @@ EDGES = (-(2**63), 2**63 - 1)
 
 
 class Finding(NamedTuple):
-    """Something that is wrong: `what`, of an `entry`, an `account`, an `event`, a `currency` or a `table`."""
+    """Something that is wrong: `what`, of an `entry`, `account`, `event`, `stream`, `currency` or `table`."""
 
     of: str
     id: str
@@ -137,8 +137,8 @@ QUESTIONS: tuple[Question, ...] = (
                                  CASE WHEN a.account_id IS NULL THEN 'what is no account: ' || p.account_id
                                       ELSE p.account_id || ', an account of ' || a.currency END)
         FROM posting p LEFT JOIN account a USING (account_id) WHERE entry_seq >= $1 AND entry_seq < $2
-            AND (a.currency IS DISTINCT FROM p.currency OR p.currency <> substring(p.account_id FROM {path})
-                 OR amount_minor <= 0 OR side NOT IN ('debit', 'credit'))""", ranged=True),
+            AND (a.currency IS DISTINCT FROM p.currency OR amount_minor <= 0
+                 OR side NOT IN ('debit', 'credit'))""", ranged=True),
     Question("L3", "entry", """
         SELECT entry_seq, format('line %s belongs to no entry', line)
         FROM posting p WHERE entry_seq >= $1 AND entry_seq < $2
@@ -149,6 +149,17 @@ QUESTIONS: tuple[Question, ...] = (
                      sum({signed}) OVER (PARTITION BY account_id ORDER BY entry_seq) AS below
               FROM posting WHERE account_id ^@ ANY($1)) prefixes
         WHERE below > 0 GROUP BY account_id""", values=lambda chart: chart.protected),
+    Question("L6", "account", """
+        SELECT account_id, format('balance_at entry %s says %s and %s, its postings up to there %s and %s', entry_seq,
+                                  debit_minor, credit_minor, debit, credit)
+        FROM balance_at FULL JOIN (
+            SELECT account_id, seq_to AS entry_seq, sum(d) OVER w AS debit, sum(c) OVER w AS credit
+            FROM block CROSS JOIN LATERAL (
+                SELECT account_id, coalesce(sum(amount_minor) FILTER (WHERE side = 'debit'), 0) AS d,
+                       coalesce(sum(amount_minor) FILTER (WHERE side <> 'debit'), 0) AS c
+                FROM posting WHERE entry_seq >= seq_from AND entry_seq <= seq_to GROUP BY account_id) moved
+            WINDOW w AS (PARTITION BY account_id ORDER BY seq_to)) sums USING (account_id, entry_seq)
+        WHERE (debit_minor, credit_minor) IS DISTINCT FROM (debit, credit)"""),
     Question("L7", "event", """
         SELECT cause_id, format('has caused entries %s, all %s', array_agg(entry_seq ORDER BY entry_seq), kind)
         FROM entry GROUP BY cause_id, kind HAVING count(*) > 1"""),
@@ -175,6 +186,16 @@ QUESTIONS: tuple[Question, ...] = (
                                   CASE WHEN b.protected THEN 'protected' ELSE 'not protected' END)
         FROM balance b LEFT JOIN account a USING (account_id)
         WHERE (b.currency, b.protected) IS DISTINCT FROM (a.currency, a.protected)"""),
+    Question("L10a", "event", """
+        SELECT e.event_id, format('is version %s, and does not follow the event before it', e.version)
+        FROM event e LEFT JOIN event p ON p.stream_id = e.stream_id AND p.version = e.version - 1
+        WHERE e.version > 1 AND p.hash IS DISTINCT FROM e.prev_hash"""),
+    Question("L10a", "event", """
+        SELECT e.event_id, format('is version %s, beyond the head of its stream', e.version)
+        FROM event e LEFT JOIN stream_state s USING (stream_id) WHERE e.version > coalesce(s.version, 0)"""),
+    Question("L10a", "stream", """
+        SELECT s.stream_id, format('its head is version %s, which is no event, or another', s.version)
+        FROM stream_state s LEFT JOIN event e USING (stream_id, version) WHERE e.hash IS DISTINCT FROM s.hash"""),
     Question("L10a", "account", """
         SELECT account_id, format('was opened at %s, first posted to at %s', a.opened_at, e.posted_at)
         FROM account a

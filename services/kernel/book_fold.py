@@ -36,6 +36,9 @@ ENTRIES = """
 LINES = """
     SELECT entry_seq, line, account_id, currency, side, amount_minor FROM posting WHERE entry_seq = ANY($1)
     ORDER BY entry_seq, line"""
+SETTLED = """
+    SELECT entry_seq, entry_id, cause_id, kind, transfer_id, caused_at, posted_at FROM entry
+    WHERE entry_seq >= $1 AND entry_seq <= $2 ORDER BY entry_seq LIMIT $3"""
 THERE = "SELECT entry_id FROM entry WHERE entry_id = ANY($1)"
 
 
@@ -51,11 +54,12 @@ class Read(NamedTuple):
 
 @dataclass
 class Judged:
-    """What came of a range."""
+    """What came of a range of events."""
 
     events: int = 0
     causes: int = 0
     exchanges: int = 0
+    blocks: int = 0
     findings: list[tuple[str, Finding]] = field(default_factory=list)  # with the check's name; some of each are kept
     counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))  # wrong, by check
     awaited: list[tuple[UUID, UUID]] = field(default_factory=list)  # entries that causes make too, with the cause
@@ -67,10 +71,24 @@ class Judged:
             self.findings.append((check, finding))
 
 
+class Settling(Protocol):
+    """A block of entries that an event says are settled. Its entries come in order."""
+
+    seq_from: int
+    seq_to: int
+
+    def add(self, entry: tuple[Any, ...], lines: tuple[tuple[Any, ...], ...]) -> None:
+        """The next one: the columns of SETTLED, and of LINES."""
+
+    def differences(self) -> Iterable[str]:
+        """What the event says otherwise."""
+
+
 class Judge(Protocol):
     """Knows the ledger: which of its events are entries, what they become, and which facts they come of. Pure."""
 
-    own_types: Sequence[str]
+    own_types: Sequence[str]  # that are an entry; the first: those that are streams of their own
+    block_type: str
     sources: Mapping[str, Sequence[str]]  # schema -> types of events that cause entries
     terms: str  # the schema of streams whose first event has the rate of a conversion
 
@@ -82,6 +100,9 @@ class Judge(Protocol):
 
     def judge(self, read: Read, judged: Judged) -> None:
         """Compare."""
+
+    def settling(self, event: StoredEvent) -> Settling:
+        """The block that this event closes. Raises what reading it raises."""
 
     def makes(self, schema: str, event: StoredEvent) -> list[UUID]:
         """The entries that this fact ought to have made. Raises what reading it raises."""
@@ -102,11 +123,15 @@ class Fold:
 
     async def range(self, low: int, high: int) -> Judged:
         """The events of the ledger from global sequence `low` up to but without `high`."""
-        judged = Judged()
+        judged, block_type = Judged(), self._judge.block_type
         while True:
-            rows = await self._connection.fetch(OWN, low, high, list(self._judge.own_types), CHUNK)
-            if rows:
-                await self._chunk([StoredEvent(*row) for row in rows], judged)
+            rows = await self._connection.fetch(OWN, low, high, [*self._judge.own_types, block_type], CHUNK)
+            events = [StoredEvent(*row) for row in rows]
+            if booked := [event for event in events if event.event_type != block_type]:
+                await self._chunk(booked, judged)
+            for event in events:
+                if event.event_type == block_type:
+                    await self._block(event, judged)
             if len(rows) < CHUNK:
                 return judged
             low = rows[-1][0] + 1
@@ -124,6 +149,22 @@ class Fold:
         judged.events += len(own)
         judged.causes += len(causes)
         await self._others(judged, entries)
+
+    async def _block(self, event: StoredEvent, judged: Judged) -> None:
+        judged.blocks += 1
+        try:
+            block = self._judge.settling(event)
+        except Exception as error:  # noqa: BLE001 - whatever somebody wrote into the table
+            judged.add("L6", Finding("event", str(event.event_id), f"cannot be read: {error}"[:200]))
+            return
+        low = block.seq_from
+        while rows := await self._connection.fetch(SETTLED, low, block.seq_to, CHUNK):
+            lines = await self._lines([row[0] for row in rows])
+            for row in rows:
+                block.add(tuple(row), lines[row[0]])
+            low = rows[-1][0] + 1
+        for what in block.differences():
+            judged.add("L6", Finding("event", str(event.event_id), what))
 
     async def _lines(self, seqs: list[int]) -> dict[int, tuple[tuple[Any, ...], ...]]:
         found: dict[int, list[tuple[Any, ...]]] = {seq: [] for seq in seqs}

@@ -15,6 +15,7 @@ import uvloop
 from services.kernel import heap
 from services.kernel.book_fold import Judged, Place, folding
 from services.kernel.fold_process import END_SECONDS, portable, start_deaf
+from services.kernel.folding import uncollected
 from services.kernel.store import Unavailable
 
 
@@ -76,6 +77,7 @@ def _serve(pipe: Connection, place: Place) -> None:
 
 async def _answer(pipe: Connection, place: Place) -> None:
     async with folding(place) as fold:
-        while True:
-            low, high = await asyncio.to_thread(pipe.recv)
-            pipe.send(await fold.range(low, high))
+        with uncollected():
+            while True:
+                low, high = await asyncio.to_thread(pipe.recv)
+                pipe.send(await fold.range(low, high))

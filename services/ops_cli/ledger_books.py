@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import asyncpg
-
 from services.kernel.book_audit import Books
 from services.kernel.book_check import Chart, Finding
 from services.kernel.book_missing import Inflow
 from services.kernel.migrations.run import SCHEMAS
 from services.kernel.operations import operating
 from services.ledger.domain.chart import CHART
-from services.ledger.domain.verification import charted
+from services.ops_cli import ledger_own
 from services.ops_cli.ledger_judge import HEARD
 
 CHECKS: Mapping[str, str] = {
@@ -23,13 +21,14 @@ CHECKS: Mapping[str, str] = {
     "L2": "all debits are all credits, in each currency",
     "L3": "an entry has two lines or more, each above zero and in the currency of its account",
     "L4": "no protected account was overdrawn after any entry",
+    "L5": "each hold is resolved once at most; open holds are what their postings have left in the accounts",
+    "L6": "what is settled in blocks has the digests and sums that were published then",
     "L7": "one cause, one entry of a kind",
     "L8": "what a customer's money became is what the locked rate and the documented rounding say",
     "L9": "each balance is the sum of its postings",
     "L10a": "the ledger's own events, replayed into an empty book, give these entries, byte for byte",
     "L10b": "the facts of other services, put through the ledger again, give these entries: none missing, none more",
 }
-CHARTED = "SELECT kind, class, normal_side, protected, owner FROM chart"
 LINKS = "SELECT entry_seq::text, transfer_id::text, cause_id::text FROM entry WHERE entry_seq = ANY($1)"
 SEQ_MAX = 2**63
 
@@ -45,13 +44,8 @@ def books(dsn: str, bootstrap: str | None, epoch: int) -> Books:
             topics={SCHEMAS[topic.writer]: topic.name for topic in HEARD}, consumer="ledger", bootstrap=bootstrap,
             epoch=epoch,
         ),
-        own={"chart": (_chart,)},
+        own={"chart": (ledger_own.chart,), "L5": (ledger_own.holds,), "L6": (ledger_own.blocks,)},
     )  # fmt: skip
-
-
-async def _chart(connection: asyncpg.Connection[Any]) -> tuple[int, list[Finding]]:
-    rows = [(row[0], row[1], row[2], row[3], row[4]) for row in await connection.fetch(CHARTED)]
-    return len(rows), [Finding("table", "chart", what) for what in charted(rows)]
 
 
 async def links(target: Books, examples: Iterable[Finding]) -> Mapping[Finding, str]:
@@ -71,6 +65,8 @@ def _command(finding: Finding, entries: Mapping[str, Any]) -> str | None:
             return f"ops-cli ledger account get {finding.id}"
         case "event":
             return f"ops-cli event get {finding.id}"
+        case "stream":
+            return f"ops-cli event list --stream {finding.id}"
         case "currency":
             return "ops-cli ledger trial-balance"
         case "entry" if finding.id in entries:

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from contracts import topics
-from contracts.ledger.v1 import BOOKED, EVENTS, EntryPosted
+from contracts.ledger.v1 import BOOKED, EVENTS, BlockClosed, EntryPosted
 from contracts.transfer.v1 import PayoutInitiated, TransferOpened
 from contracts.upcasts import UPCASTS
 from services.kernel.book_check import Finding
@@ -19,13 +19,14 @@ from services.kernel.ids import derive
 from services.kernel.migrations.run import SCHEMAS
 from services.ledger import handlers
 from services.ledger.domain.entries import PostEntry
+from services.ledger.domain.settled import Settled
 from services.ledger.domain.verification import (
     ASKED,
     BookedEntry,
     Exchange,
-    Line,
     against_cause,
     against_event,
+    booked_entry,
     exchanged,
 )
 
@@ -39,6 +40,7 @@ class LedgerJudge:
         self._own = EventCodec(EVENTS, UPCASTS)
         self._codecs = {SCHEMAS[topic.writer]: EventCodec(topic.events, UPCASTS) for topic in HEARD}
         self.own_types = [kind.type for kind in BOOKED]
+        self.block_type = BlockClosed.type
         self.sources = {
             SCHEMAS[topic.writer]: [kind.type for kind in topic.events if kind in handlers.CONSUMES]  # type: ignore[attr-defined]
             for topic in HEARD
@@ -73,9 +75,13 @@ class LedgerJudge:
                 judged.add("L10a", _entry(booked, what))
             last = (event.recorded_at, booked.entry_seq)
 
+    def settling(self, event: StoredEvent) -> Settled:
+        """See Judge."""
+        return Settled(self._own.decode(event.event_type, event.data))
+
     def makes(self, schema: str, event: StoredEvent) -> list[UUID]:
         """See Judge."""
-        return list(self._commands(schema, event))
+        return list(_commands(self._codecs[schema].decode(event.event_type, event.data), event))
 
     def _own_event(self, event: StoredEvent, read: Read, judged: Judged) -> BookedEntry | None:
         said = self._said.get(event.event_id)
@@ -92,7 +98,7 @@ class LedgerJudge:
             judged.add("L10a", Finding("event", where, f"says entry {said.entry_id}, which is not in the books"))
             booked = None
         else:
-            booked = BookedEntry._make((*row, tuple(map(Line._make, read.lines[row[0]]))))
+            booked = booked_entry(row, read.lines[row[0]])
             for what in against_event(booked, said):
                 judged.add("L10a", _entry(booked, what))
         if _is_of_a_fact(said):
@@ -112,7 +118,8 @@ class LedgerJudge:
         if not _is_as_hashed(event):
             judged.add("L10b", Finding("event", str(event.event_id), "its hash is not that of its bytes"))
         try:
-            commands = self._commands(schema, event)
+            fact = self._codecs[schema].decode(event.event_type, event.data)
+            commands = _commands(fact, event)
         except Exception as error:  # noqa: BLE001 - whatever somebody wrote into the table
             what = f"{event.event_type} cannot be read: {type(error).__name__}: {error}"[:200]
             judged.add("L10b", Finding("event", str(event.event_id), what))
@@ -124,25 +131,15 @@ class LedgerJudge:
             for what in against_cause(booked, wanted):
                 judged.add("L10b", _entry(booked, what))
         judged.awaited += [(entry_id, event.event_id) for entry_id in commands]
-        if event.event_type == PayoutInitiated.type:
-            self._exchange(schema, event, read, judged)
+        if isinstance(fact, PayoutInitiated):
+            self._exchange(schema, fact, event, read, judged)
 
-    def _commands(self, schema: str, event: StoredEvent) -> dict[UUID, PostEntry]:
-        """By entry id: what the ledger makes of this fact."""
-        fact = self._codecs[schema].decode(event.event_type, event.data)
-        handler = handlers.CONSUMES.get(type(fact))
-        if handler is None:
-            return {}
-        asks = handler(fact, _cause_of(event))
-        return {ask.command.entry_id: ask.command for ask in asks if isinstance(ask.command, PostEntry)}
-
-    def _exchange(self, schema: str, event: StoredEvent, read: Read, judged: Judged) -> None:
+    def _exchange(self, schema: str, took: PayoutInitiated, event: StoredEvent, read: Read, judged: Judged) -> None:
         where, first = str(event.event_id), read.firsts.get(event.stream_id)
         judged.exchanges += 1
         if first is None:
             judged.add("L8", Finding("event", where, f"the stream {event.stream_id} has no beginning"))
             return
-        took: PayoutInitiated = self._codecs[schema].decode(event.event_type, event.data)
         terms = self._codecs[schema].decode(first.event_type, first.data)
         if not isinstance(terms, TransferOpened):
             judged.add("L8", Finding("event", where, f"its stream begins with {first.event_type}"))
@@ -154,6 +151,15 @@ class LedgerJudge:
 def judge() -> LedgerJudge:
     """For book_fold.Place."""
     return LedgerJudge()
+
+
+def _commands(fact: Any, event: StoredEvent) -> dict[UUID, PostEntry]:
+    """By entry id: what the ledger makes of this fact."""
+    handler = handlers.CONSUMES.get(type(fact))
+    if handler is None:
+        return {}
+    asks = handler(fact, _cause_of(event))
+    return {ask.command.entry_id: ask.command for ask in asks if isinstance(ask.command, PostEntry)}
 
 
 def _is_of_a_fact(said: Any) -> bool:

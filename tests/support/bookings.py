@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,21 +16,26 @@ import asyncpg
 
 from contracts import topics
 from contracts.deposit.v1 import DepositObserved
-from contracts.ledger.v1 import BOOKED
+from contracts.ledger.v1 import BOOKED, BlockClosed, CurrencySums
 from contracts.payout.v1 import PayoutConfirmed
 from contracts.transfer.v1 import FundingConfirmed, PayoutInitiated, TransferOpened
 from services.kernel.account import standings_after
 from services.kernel.book import PARTS, read_standings, writer
+from services.kernel.book_fold import LINES, SETTLED
 from services.kernel.codec import GENESIS, chain_hash, encode, encode_event, instant, schema_version
 from services.kernel.decider import Cause, Meta, Unit
 from services.kernel.engine import Engine, Units
 from services.kernel.event_store import PostgresStore, connector
-from services.kernel.ids import new_id
+from services.kernel.ids import derive, new_id
 from services.kernel.migrations.run import ONCALL, SCHEMAS
 from services.kernel.money import Money, Rate, RateText, iso4217
 from services.kernel.sealed import Sealed
+from services.kernel.store import Write
 from services.ledger import handlers
+from services.ledger.domain.blocks import GENESIS as BLOCK_GENESIS
+from services.ledger.domain.blocks import digest
 from services.ledger.domain.chart import account_kind
+from services.ledger.domain.verification import booked_entry
 from tests.support.fakes import until
 
 PASSWORD = "0f9d1c3b5a7e8842"
@@ -129,6 +136,22 @@ CURSOR = """
     SET last_version = greatest(stream_cursor.last_version, excluded.last_version)"""
 
 
+HEAD = """
+    INSERT INTO stream_state (stream_id, tenant, category, record_key, version, hash, stage, state, fold)
+    VALUES ($1, 'corridor', 'entry', $1, $2, $3, '', '', 1)
+    ON CONFLICT (stream_id) DO UPDATE SET version = excluded.version, hash = excluded.hash"""
+ENTRY = """
+    INSERT INTO entry (entry_seq, entry_id, cause_id, kind, transfer_id, caused_at, posted_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)"""
+MOVE = "UPDATE balance SET debit_minor = debit_minor + $2, credit_minor = credit_minor + $3 WHERE account_id = $1"
+BALANCES_AT = """
+    INSERT INTO balance_at
+    SELECT account_id, $1, coalesce(sum(amount_minor) FILTER (WHERE side = 'debit'), 0),
+           coalesce(sum(amount_minor) FILTER (WHERE side = 'credit'), 0)
+    FROM posting WHERE entry_seq <= $1 GROUP BY account_id HAVING max(entry_seq) >= $2"""
+BLOCK_STREAM = derive("blocks")
+
+
 @dataclass
 class Books:
     """One database: the stores of those who tell facts, and the ledger's."""
@@ -182,6 +205,56 @@ class Books:
         facts = await self.tell(stories)
         await self.hear(facts)
         return facts
+
+    async def say(self, stream_id: UUID, event: Any) -> None:
+        """An event of the ledger, written past the engine, with its hash: what is forged well."""
+        async with self.session() as session:
+            head = await session.fetchrow(
+                "SELECT version, hash FROM event WHERE stream_id = $1 ORDER BY version DESC LIMIT 1", stream_id
+            )
+            stream = Stream("ledger", stream_id, stream_id, *(head or ()))
+            row = stream.say(event, BEGAN).row
+            await session.copy_records_to_table("event", columns=COLUMNS, records=[row])
+            await session.execute(HEAD, stream_id, stream.version, stream.hash)
+
+    async def book(self, posted: Any) -> None:
+        """The rows of an entry, written past the engine; balances and head follow."""
+        write = Write("")
+        writer(account_kind)(posted, write)
+        async with self.session() as session:
+            seq = await session.fetchval("UPDATE book_head SET entry_seq = entry_seq + 1 RETURNING entry_seq")
+            await session.execute(ENTRY, seq, *write.rows["entry"][0])
+            for _, *line in write.rows["posting"]:
+                await session.execute("INSERT INTO posting VALUES ($2, $3, $4, $5, $6, $1)", seq, *line)
+            for account, _, debit, credit, _ in write.rows["balance"]:
+                await session.execute(MOVE, account, debit, credit)
+
+    async def settle(self, up_to: int) -> None:
+        """Close the next block, as the ledger's watch does."""
+        async with self.session() as session:
+            last = await session.fetchrow("SELECT number, seq_to, digest FROM block ORDER BY number DESC LIMIT 1")
+            number, low, before = (last[0] + 1, last[1] + 1, last[2]) if last else (1, 1, BLOCK_GENESIS)
+            entries = await session.fetch(SETTLED, low, up_to, up_to)
+            lines = await session.fetch(LINES, [row[0] for row in entries])
+            of = [booked_entry(row, [line[1:] for line in lines if line[0] == row[0]]) for row in entries]
+            sums: Counter[tuple[str, str]] = Counter()
+            for line in lines:
+                sums[line[3], line[4]] += line[5]
+            said = BlockClosed(
+                number=number, seq_from=low, seq_to=up_to, entries=len(of), postings=len(lines),
+                sums=tuple(
+                    CurrencySums(currency=each, debit_minor=sums[each, "debit"], credit_minor=sums[each, "credit"])
+                    for each in sorted({each for each, _ in sums})
+                ),
+                digest=digest(before, of).hex(), prev_digest=before.hex(), differences=0, closed_at=BEGAN,
+            )  # fmt: skip
+            both = {each.currency: [each.debit_minor, each.credit_minor] for each in said.sums}
+            await session.execute(
+                "INSERT INTO block VALUES ($1, $2, $3, $4, $5, $6::text::jsonb, $7, $8, $9)", number, low, up_to,
+                said.entries, said.postings, json.dumps(both), bytes.fromhex(said.digest), before, BEGAN,
+            )  # fmt: skip
+            await session.execute(BALANCES_AT, up_to, low)
+        await self.say(BLOCK_STREAM, said)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[asyncpg.Connection[Any]]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from contracts.ledger.v1 import Posting
+from contracts.ledger.v1 import HoldEvent, HoldPlaced, HoldPosted, HoldRefused, HoldVoided, Posting
 from services.kernel.money import Money, Rate
 from services.ledger.domain.chart import CHART
+from services.ledger.domain.templates import HELD
 
 ChartRow = tuple[str, str, str, bool, str]  # kind, class, normal side, protected, owner
 
@@ -39,6 +41,11 @@ class BookedEntry(NamedTuple):
     caused_at: datetime
     posted_at: datetime
     lines: tuple[Line, ...]
+
+
+def booked_entry(row: Sequence[Any], lines: Sequence[Sequence[Any]]) -> BookedEntry:
+    """From the columns of both tables, in the order of the fields."""
+    return BookedEntry._make((*row, tuple(map(Line._make, lines))))
 
 
 class Wanted(Protocol):
@@ -74,20 +81,26 @@ def against_event(booked: BookedEntry, said: Said) -> Iterator[str]:
 
 def against_cause(booked: BookedEntry, wanted: Wanted) -> Iterator[str]:
     """L10: what of the rows is not what the fact makes. When it was posted is the ledger's own affair."""
-    for name in ("entry_id", "cause_id", "kind", "transfer_id", "caused_at"):
-        stands, ought = getattr(booked, name), getattr(wanted, name)
-        if stands != ought:
-            yield f"{name} is {stands}, ought to be {ought}"
+    ought = (wanted.entry_id, wanted.cause_id, wanted.kind, wanted.transfer_id, wanted.caused_at)
+    if booked[_FIRST:_LAST] != ought:
+        for name, stands, right in zip(BookedEntry._fields[_FIRST:_LAST], booked[_FIRST:_LAST], ought, strict=True):
+            if stands != right:
+                yield f"{name} is {stands}, ought to be {right}"
     lines = lines_of(wanted.lines)
     if booked.lines != lines:
         yield from _lines_differ(booked.lines, lines)
 
 
+_FIRST, _LAST = 1, 6  # the fields of a booked entry that follow from what caused it
+
+
 def lines_of(postings: Sequence[Posting]) -> tuple[Line, ...]:
     """The rows that these lines become."""
     return tuple(
-        Line(number, line.account, line.amount.currency, line.side, line.amount.minor)
-        for number, line in enumerate(postings, start=1)
+        [
+            Line(number, line.account, line.amount.currency, line.side, line.amount.minor)
+            for number, line in enumerate(postings, start=1)
+        ]
     )
 
 
@@ -132,3 +145,53 @@ def charted(rows: Sequence[ChartRow]) -> Iterator[str]:
     for kind in sorted(ought.keys() | stands.keys()):
         if stands.get(kind) != ought.get(kind):
             yield f"{kind} is {stands.get(kind, 'missing')}, ought to be {ought.get(kind, 'no kind')}"
+
+
+class Holds:
+    """L5: events of holds, stream by stream. `open` is what is held, by account, in minor units."""
+
+    def __init__(self) -> None:
+        self.open: Counter[str] = Counter()
+        self._hold: object = None
+        self._placed: HoldPlaced | None = None
+        self._resolved = 0
+
+    def take(self, event: HoldEvent) -> Iterator[str]:
+        """The next event. What ought not to follow."""
+        if event.hold_id != self._hold:
+            self._hold, self._placed, self._resolved = event.hold_id, None, 0
+        match event:
+            case HoldPlaced():
+                self._placed = event
+                self.open[_held(event)] += event.amount.minor
+            case HoldPosted() | HoldVoided():
+                yield from self._resolve(event)
+            case HoldRefused():
+                self._resolved += 1
+            case _:
+                pass
+
+    def _resolve(self, event: HoldPosted | HoldVoided) -> Iterator[str]:
+        self._resolved += 1
+        if self._placed is None:
+            yield "is resolved and was never placed"
+            return
+        if self._resolved > 1:
+            yield f"is resolved {self._resolved} times"
+            return
+        if isinstance(event, HoldPosted) and not event.amount <= self._placed.amount:
+            yield f"posts {event.amount} of {self._placed.amount}"
+        account = _held(self._placed)
+        self.open[account] -= self._placed.amount.minor
+        if not self.open[account]:
+            del self.open[account]
+
+    def against(self, held: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+        """Accounts on which the postings of holds do not add up to what is open, with words."""
+        for account in sorted(self.open.keys() | held.keys()):
+            if self.open.get(account, 0) != held.get(account, 0):
+                yield account, f"open holds are {self.open.get(account, 0)}, their postings {held.get(account, 0)}"
+
+
+def _held(placed: HoldPlaced) -> str:
+    return f"{HELD.format(customer=placed.customer_id)}:{placed.amount.currency}"
