@@ -38,9 +38,11 @@ from services.kernel.store import (
 ONE_SESSION = "SELECT pg_advisory_lock($1)"  # held until the server has seen the session end
 LOCK_STREAMS = "SELECT 1 FROM stream_state WHERE stream_id = ANY($1) ORDER BY stream_id FOR NO KEY UPDATE"
 LOCK_EFFECTS = "SELECT effect_id, fence FROM side_effect WHERE effect_id = ANY($1) ORDER BY effect_id FOR UPDATE"
+# The head by itself: joined alone, it would stay free where none of the accounts has a balance yet.
 LOCK_ACCOUNTS = """
-    WITH head AS MATERIALIZED (SELECT 1 FROM book_head FOR NO KEY UPDATE)
-    SELECT 1 FROM head, balance WHERE account_id = ANY($1) ORDER BY account_id FOR NO KEY UPDATE OF balance"""
+    WITH head AS MATERIALIZED (SELECT 1 FROM book_head FOR NO KEY UPDATE), accounts AS MATERIALIZED (
+        SELECT 1 FROM head, balance WHERE account_id = ANY($1) ORDER BY account_id FOR NO KEY UPDATE OF balance)
+    SELECT 1 FROM head UNION ALL SELECT 1 FROM accounts"""
 STREAM_EVENTS = "SELECT event_type, data FROM event WHERE stream_id = $1 ORDER BY version"
 HISTORY = """
     SELECT version, event_id, event_type, data, meta, occurred_at
