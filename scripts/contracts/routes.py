@@ -88,7 +88,7 @@ def public_routes() -> list[Found]:
     """What a client can reach through core_api, by path and method."""
     passed = _passed()
     found = [
-        Found(service, route, facts(route.endpoint))
+        Found(service, route, facts(route.endpoint, roles="roles" not in route.documented))
         for service in _services()
         for route in _routes(service)
         if (route.path in OPERATIONS or route.path.startswith("/v1/") if service == DOOR else passed(route.path))
@@ -132,8 +132,8 @@ def _makes_router(maker: Callable[..., Any]) -> bool:
     return maker.__annotations__.get("return") in {Router, "Router"} and not maker.__name__.startswith("_")
 
 
-def facts(endpoint: Endpoint | Callable[..., Any], deep: int = CALLS_DEEP) -> Facts:
-    """What this function, and those of ours that it calls by name, ask of the caller."""
+def facts(endpoint: Endpoint | Callable[..., Any], deep: int = CALLS_DEEP, *, roles: bool = True) -> Facts:
+    """What this function, and those of ours that it calls by name, ask of the caller; `roles`: also which role."""
     endpoint = inspect.unwrap(endpoint)
     found, known = Facts(), _known(endpoint)
     tree = ast.parse(textwrap.dedent(inspect.getsource(endpoint)))
@@ -141,14 +141,14 @@ def facts(endpoint: Endpoint | Callable[..., Any], deep: int = CALLS_DEEP) -> Fa
         match call.func:
             case ast.Attribute(attr="authenticate") if len(call.args) == 1:  # of the headers; a login takes more
                 found.token = True
-            case ast.Name(id="require"):
+            case ast.Name(id="require") if roles:
                 found.roles |= set(_texts(call.args[1:], known))
             case ast.Name(id="request_key" | "read_key"):
                 found.keyed = True
             case ast.Name(id="read_uuid"):
                 found.ids |= set(_path_parameters(call))
             case ast.Name(id=name) if deep and inspect.isfunction(known.get(name)) and _ours(known[name]):
-                found.add(facts(known[name], deep - 1))
+                found.add(facts(known[name], deep - 1, roles=roles))
             case _:
                 pass
     return found
