@@ -57,6 +57,8 @@ LIVES = (
     Life("Journal entry", "services.ledger.domain.entries", "stream: entry id; key: its transfer's id, if it has one"),
     Life("Hold", "services.ledger.domain.holds", "stream: hold id; key: its customer's id"),
     Life("Adjustment", "services.ledger.domain.adjustments", "stream and key: adjustment id"),
+    Life("Blocks of the book", "services.ledger.domain.blocks", "stream and key: derived, one per installation"),
+    Life("Halt of a currency", "services.ledger.domain.halts", "stream and key: derived from the currency"),
 )
 HEAD = """\
 <!-- Generated: python -m scripts.states write -->

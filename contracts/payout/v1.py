@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from services.kernel.money import Money
+from services.kernel.money import Currency, Money
 from services.kernel.sealed import Sealed
 from services.kernel.value import value
 
@@ -27,6 +27,7 @@ class PayoutRequested:
     creditor_account: Sealed
     requested_at: datetime
     deadline: datetime | None = None  # of the approval, null where nobody is asked: from this instant on it is overdue
+    send_currency: Currency | None = None  # what the customer paid in; null: not said
 
 
 @value(kw_only=True)

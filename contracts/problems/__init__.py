@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from contracts.problems import business, business_staff, transport
+from contracts.problems import business, business_halts, business_staff, transport
 from contracts.problems.kinds import ProblemType
 
 PROBLEMS: Mapping[str, ProblemType] = {
     each.slug: each
     for each in sorted(
-        (*transport.TYPES, *business.TYPES, *business_staff.TYPES), key=lambda one: (one.status, one.slug)
+        (*transport.TYPES, *business.TYPES, *business_staff.TYPES, *business_halts.TYPES),
+        key=lambda one: (one.status, one.slug),
     )
 }
 

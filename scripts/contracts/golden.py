@@ -203,7 +203,7 @@ DEPOSIT_EVENTS = (
 PAYOUT_EVENTS = (
     PayoutRequested(
         **PAID, customer_id=CUSTOMER, n=1, amount=RECEIVE, rail="bank", partner=PARTNER, **CREDITOR,
-        requested_at=REQUESTED_AT, deadline=REQUESTED_AT + HOUR,
+        requested_at=REQUESTED_AT, deadline=REQUESTED_AT + HOUR, send_currency=GBP,
     ),
     PayoutApproved(
         **PAID, approved_by="rule:auto", approved_at=REQUESTED_AT, deadline=REQUESTED_AT + 4 * HOUR

@@ -19,7 +19,7 @@ from services.kernel import semconv, tracing
 from services.kernel.codec import EventCodec
 from services.kernel.decider import Cause, Consumes, Meta, Outcome, Unit
 from services.kernel.engine import Intake
-from services.kernel.envelope import Envelope, Unreadable, envelope_of
+from services.kernel.envelope import Envelope, Unreadable, envelope_of, type_of
 from services.kernel.poll import (
     UNSAVED_BY_READERS_MAX,
     UNSAVED_MAX,
@@ -74,12 +74,16 @@ class Seeker(Protocol):
 
 @dataclass(frozen=True)
 class Inbox:
-    """What a service listens to: its handlers by event class, a codec per topic, and topics of strangers by reader."""
+    """What a service listens to: its handlers by event class, a codec per topic, and topics of strangers by reader.
+
+    `passes` names event types whose streams it has nothing to do with: not even a cursor is kept of them.
+    """
 
     name: str
     consumes: Consumes
     codecs: Mapping[str, EventCodec]
     outside: Mapping[str, Callable[[Record], Unit]] = field(default_factory=dict)
+    passes: frozenset[str] = frozenset()
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -221,6 +225,8 @@ class Consumer:
 
     def _read(self, record: Record) -> Received:
         """Decode and ask, before the store is looked at. Every exception is this record's."""
+        if self.inbox.passes and type_of(record.headers) in self.inbox.passes:
+            return Received(record, passed=True)
         if self._places.was_taken((record.topic, record.partition), record.offset):
             return self._read_again(record)
         stranger = self.inbox.outside.get(record.topic)

@@ -249,7 +249,10 @@ class Call(Protocol):
         """What is written before the call. Its decision says whether the call may be made."""
 
     def proceeds(self, outcome: Outcome) -> bool:
-        """Whether the decision on the intent lets this very attempt call. False finishes the side effect."""
+        """Whether the decision on the intent lets this very attempt call. If not, `waits` says what becomes of it."""
+
+    def waits(self, due: Due, outcome: Outcome) -> Again | None:
+        """Of one whose intent says no: when to ask again, or None when it is over."""
 
     async def call(self, items: Sequence[tuple[Due, Head]]) -> Sequence[Ask | Again]:
         """Call outside for all of them, at most once each; an answer for each, in order. Raises nothing per item."""

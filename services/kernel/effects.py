@@ -132,7 +132,8 @@ class Worker:
             if each.effect_id not in done and not outcome.stale and not outcome.error
         ]
         if over:
-            await self._write([self._finished(each) for each, _ in over], [each for each, _ in over])
+            units = [self._not_now(call, each, outcome) for each, outcome in over]
+            await self._write(units, [each for each, _ in over])
         if going:
             await self._out(call, [(each, outcome.heads[0]) for each, outcome in going])
 
@@ -152,8 +153,11 @@ class Worker:
         """Keep the lease while the call goes on: not done, and not due to anybody else before the lease ends."""
         return EffectDone(due.effect_id, due.fence, held=True)
 
-    def _finished(self, due: Due) -> Unit:
-        return Unit((), self._meta(due), effect=EffectDone(due.effect_id, due.fence))
+    def _not_now(self, call: Call, due: Due, outcome: Outcome) -> Unit:
+        """Its intent says no: for ever, or until later."""
+        again = call.waits(due, outcome)
+        seconds = again.after_seconds if again else None
+        return Unit((), self._meta(due), effect=EffectDone(due.effect_id, due.fence, again_after=seconds))
 
     def _meta(self, due: Due) -> Meta:
         return Meta(

@@ -134,6 +134,12 @@ class Envelope:
             raise HashMismatch(f"{self.event_type} {self.event_id}")
 
 
+def type_of(headers: Headers) -> str | None:
+    """The event type that a record says, before anything of it is believed; None when it says none."""
+    said = next((value for name, value in headers if name == "ce_type"), None)
+    return None if said is None else said.decode("latin-1")
+
+
 def envelope_of(headers: Headers) -> Envelope:
     """The envelope of a record; raises Unreadable, whatever is in the headers."""
     try:

@@ -50,6 +50,7 @@ class Received:
     unit: Unit | None = None
     broken: Exception | None = None  # why it must be parked
     taken: bool = False  # before the last checkpoint was read: it only teaches its cursor
+    passed: bool = False  # of a stream that is nobody's business here
 
 
 class Taken(Exception):
@@ -234,6 +235,8 @@ class Poll:
             write.add(part, (at[1], self._consumer, at[0], cursor.version, cursor.hash, cursor.parked))
 
     def _record(self, each: Received, known: Known, decide: Decide, write: Write) -> Outcome:
+        if each.passed:
+            return self._count("skipped", _PASSED)
         envelope = each.envelope
         if envelope is None:
             return self._stranger(each, decide, write)

@@ -51,6 +51,7 @@ class Projection:
     upcasts: Upcasts = field(default_factory=dict)
     opens: tuple[type, ...] = ()  # of `wanted`; none: every event is asked of its row
     stands: str = "true"  # condition in SQL
+    passes: tuple[type, ...] = ()  # events of streams that can never change a row: not even a cursor is kept of them
 
     def table(self, version: int) -> str:
         """The physical table of a version."""
@@ -87,7 +88,9 @@ class Projection:
             return (Ask(key, event),)
 
         codec = EventCodec(self.events, self.upcasts)
-        return Inbox(self.consumer(service, version), dict.fromkeys(self.wanted, on_event), {self.topic: codec})
+        passes = frozenset(each.type for each in self.passes)  # type: ignore[attr-defined]
+        wanted = dict.fromkeys(self.wanted, on_event)
+        return Inbox(self.consumer(service, version), wanted, {self.topic: codec}, passes=passes)
 
     def parts(self, version: int) -> tuple[Part, ...]:
         """The upsert and the delete of its rows in the table of a version."""

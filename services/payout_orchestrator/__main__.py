@@ -17,6 +17,7 @@ from services.kernel.codec import EventCodec
 from services.kernel.consumer import Inbox
 from services.kernel.cursors import Cursors
 from services.kernel.decider import Call
+from services.kernel.halts import Halts
 from services.kernel.health import Check
 from services.kernel.http import create_app
 from services.kernel.ids import new_id
@@ -35,6 +36,7 @@ from services.payout_orchestrator.adapters.bank import BankRail, callback_comman
 from services.payout_orchestrator.adapters.creditors import VaultOpener
 from services.payout_orchestrator.api.lists import list_routes
 from services.payout_orchestrator.domain.policy import DEFAULT_RULES, Deadlines
+from services.payout_orchestrator.projections import currency_halts
 
 CONNECTIONS_MAX = 20  # to the partner, at once
 
@@ -96,6 +98,7 @@ def service(deadlines: Deadlines) -> Service:
         also_of=reviews.ALSO_OF,
         worker="payout",
         committed=reviews.committed,
+        projections=(currency_halts.PROJECTION,),
     )
 
 
@@ -112,6 +115,10 @@ def main() -> None:
         session = await opened.enter_async_context(aiohttp.ClientSession(connector=connections))
         timeout = settings.bank_timeout_seconds
         rail = BankRail(session, settings.bank_url, settings.bank_api_key.reveal(), timeout_seconds=timeout)
+
+        def halted() -> frozenset[str] | None:
+            return halts()  # which reads through the runtime, which is made with the calls
+
         calls: list[Call] = [
             handlers.SubmitPayout(
                 rail,
@@ -119,10 +126,12 @@ def main() -> None:
                 lambda: datetime.now(UTC),
                 timedelta(seconds=timeout),
                 attempts.count,
+                halted=halted,
             ),
             handlers.AskPartner(rail, deadlines),
         ]
         runtime = Runtime(service(deadlines), settings, calls)
+        halts = Halts(runtime.probes)
         opened.push_async_callback(runtime.close)
         verifier = Verifier(settings.webhook_keys)
         metrics.prepare_payouts(verifier.partners)
@@ -144,7 +153,8 @@ def main() -> None:
             lookup_routes(settings, runtime.reads),
         ]
         app = create_app(settings, routers, health)
-        return process.Running(app=app, tasks=dict(runtime.tasks()) | {"arrival-keys": keys.keep}, health=health)
+        tasks = dict(runtime.tasks()) | {"arrival-keys": keys.keep, "halts": halts.watch}
+        return process.Running(app=app, tasks=tasks, health=health)
 
     process.run(settings, build)
 

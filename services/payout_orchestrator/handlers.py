@@ -40,7 +40,16 @@ from services.payout_orchestrator.domain.commands import (
 )
 from services.payout_orchestrator.domain.decide import believable_from, decide
 from services.payout_orchestrator.domain.policy import Deadlines, Rules, backoff
-from services.payout_orchestrator.domain.states import STAGES, Confirmed, Payout, Sent, Submitting, Unknown, evolve
+from services.payout_orchestrator.domain.states import (
+    STAGES,
+    Approved,
+    Confirmed,
+    Payout,
+    Sent,
+    Submitting,
+    Unknown,
+    evolve,
+)
 from services.payout_orchestrator.ports import (
     Accepted,
     CannotOpen,
@@ -57,6 +66,8 @@ from services.payout_orchestrator.ports import (
 )
 from services.payout_orchestrator.ports import Unknown as NoAnswer
 
+HALT_SECONDS = 10  # between two questions whether a payout may begin, and up to as much again
+
 
 def payout_id(transfer_id: UUID, n: int) -> UUID:
     """The id of the nth payout of a transfer, and what the partner knows it by."""
@@ -69,7 +80,7 @@ def on_funding_confirmed(funded: FundingConfirmed, _cause: Cause) -> tuple[Ask, 
     request = RequestPayout(
         payout_id=stream_id, transfer_id=funded.transfer_id, customer_id=funded.customer_id, n=1, amount=funded.receive,
         rail=funded.rail, partner=funded.partner, creditor_name=funded.creditor_name,
-        creditor_account=funded.creditor_account,
+        creditor_account=funded.creditor_account, send_currency=funded.send.currency,
     )  # fmt: skip
     return (Ask(stream_id, request),)
 
@@ -132,11 +143,15 @@ class SubmitPayout:
         now: Callable[[], datetime],
         timeout: timedelta,
         attempted: Callable[[str, SubmitVerdict], None] = lambda partner, verdict: None,
+        *,
+        halted: Callable[[], frozenset[str] | None] = frozenset,
     ) -> None:
         """`timeout`: how long a call of the rail may take. `now`: the wall clock, which leases are held against.
 
-        `attempted` is told the partner and the verdict of each payout that was handed to the rail.
+        `attempted` is told the partner and the verdict of each payout that was handed to the rail. `halted`:
+        currencies in which none may begin; None while that is not known.
         """
+        self._halted = halted
         self._attempted = attempted
         self._rail = rail
         self._opener = opener
@@ -145,11 +160,16 @@ class SubmitPayout:
 
     def intent(self, due: Due) -> Ask:
         """PayoutSubmitting, or nothing when somebody else is at it or it is done."""
-        return Ask(due.stream_id, BeginSubmit(payout_id=due.stream_id))
+        return Ask(due.stream_id, BeginSubmit(payout_id=due.stream_id, halted=self._halted()))
 
     def proceeds(self, outcome: Outcome) -> bool:
         """Only after our own PayoutSubmitting: an empty decision means that the call is not ours to make."""
         return any(isinstance(recorded.event, PayoutSubmitting) for recorded in outcome.events)
+
+    def waits(self, due: Due, outcome: Outcome) -> Again | None:
+        """While its currency is halted. What stays Approved has nothing else that would ask for it."""
+        waits = bool(outcome.heads) and isinstance(outcome.heads[0].state, Approved)
+        return Again(HALT_SECONDS + due.effect_id.int % HALT_SECONDS) if waits else None
 
     async def call(self, items: Sequence[tuple[Due, Head]]) -> Sequence[Ask | Again]:
         """Open, send, and an outcome for each. What cannot be opened, or could outlast its lease, was not sent."""
@@ -234,6 +254,10 @@ class AskPartner:
     def proceeds(self, outcome: Outcome) -> bool:
         """While the partner's answer is still awaited."""
         return bool(outcome.heads) and isinstance(outcome.heads[0].state, Sent | Unknown)
+
+    def waits(self, _due: Due, _outcome: Outcome) -> Again | None:
+        """An answer that came is not asked for again."""
+        return None
 
     async def call(self, items: Sequence[tuple[Due, Head]]) -> Sequence[Ask | Again]:
         """Ask for all of them at once."""

@@ -12,6 +12,7 @@ from services.kernel import process
 from services.kernel.codec import EventCodec
 from services.kernel.consumer import Inbox
 from services.kernel.cursors import Cursors
+from services.kernel.halts import Halts
 from services.kernel.http import create_app
 from services.kernel.internal import Callers, lookup_routes
 from services.kernel.pages import Lists
@@ -24,7 +25,7 @@ from services.transfer.adapters.owners import Owner
 from services.transfer.api.facts import OwnedPeople, OwnedQuotes
 from services.transfer.api.lists import list_routes
 from services.transfer.domain.states import Deadlines
-from services.transfer.projections import profiles, quote_terms
+from services.transfer.projections import currency_halts, profiles, quote_terms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,7 @@ def service(deadlines: Deadlines) -> Service:
         topic=topics.TRANSFER.name,
         deciders=(handlers.decider(deadlines),),
         inbox=Inbox("transfer", handlers.CONSUMES, codecs),
-        projections=(quote_terms.PROJECTION, profiles.PROJECTION),
+        projections=(quote_terms.PROJECTION, profiles.PROJECTION, currency_halts.PROJECTION),
     )
 
 
@@ -70,7 +71,8 @@ def main() -> None:
         token = ServiceToken(ServiceTokens.from_settings(settings), settings.service, settings.tenant)
         quotes = OwnedQuotes(runtime.reads, Owner(quote, "/internal/quotes/terms", token))
         people = OwnedPeople(runtime.reads, Owner(core, "/internal/profiles", token))
-        transfers = api.Transfers(runtime.commands, runtime.reading, quotes, people)
+        halts = Halts(runtime.probes)
+        transfers = api.Transfers(runtime.commands, runtime.reading, quotes, people, halts)
         health = runtime.health()
         callers, lists = Callers.from_settings(settings), Lists(runtime.reading, Cursors.from_settings(settings))
         routers = [
@@ -79,7 +81,7 @@ def main() -> None:
             lookup_routes(settings, runtime.reads),
         ]
         app = create_app(settings, routers, health)
-        return process.Running(app=app, tasks=dict(runtime.tasks()), health=health)
+        return process.Running(app=app, tasks=dict(runtime.tasks()) | {"halts": halts.watch}, health=health)
 
     process.run(settings, build)
 

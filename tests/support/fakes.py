@@ -258,6 +258,9 @@ class Bell:
     def proceeds(self, outcome: Outcome) -> bool:
         return bool(outcome.events)
 
+    def waits(self, _due: Due, _outcome: Outcome) -> Again | None:
+        return None
+
     async def call(self, items: Sequence[tuple[Due, Head]]) -> Sequence[Ask | Again]:
         self.rung.extend(due.stream_id for due, _ in items)
         if self._during:

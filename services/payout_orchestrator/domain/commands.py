@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from services.kernel.money import Money
+from services.kernel.money import Currency, Money
 from services.kernel.sealed import Sealed
 from services.kernel.value import value
 
@@ -26,13 +26,15 @@ class RequestPayout:
     partner: str
     creditor_name: Sealed
     creditor_account: Sealed
+    send_currency: Currency | None = None  # what the customer paid in
 
 
 @value(kw_only=True)
 class BeginSubmit:
-    """The intent of a call that sends: written before the first byte."""
+    """The intent of a call that sends: written before the first byte. In currencies that are halted none begins."""
 
     payout_id: UUID
+    halted: frozenset[str] | None = frozenset()  # None: nobody knows
 
 
 @value(kw_only=True)

@@ -62,8 +62,8 @@ def decide(
     match command:
         case RequestPayout():
             return request(payout, command, at, rules, deadlines)
-        case BeginSubmit():
-            return begin_submit(payout, at, deadlines)
+        case BeginSubmit(halted=halted):
+            return begin_submit(payout, halted, at, deadlines)
         case BeginAsk():
             return ()
         case PassDeadline(name=name):
@@ -82,7 +82,7 @@ def request(
     requested = PayoutRequested(
         payout_id=ask.payout_id, transfer_id=ask.transfer_id, customer_id=ask.customer_id, n=ask.n, amount=ask.amount,
         rail=ask.rail, partner=ask.partner, creditor_name=ask.creditor_name, creditor_account=ask.creditor_account,
-        requested_at=at, deadline=None if by_rule else at + deadlines.approval,
+        requested_at=at, deadline=None if by_rule else at + deadlines.approval, send_currency=ask.send_currency,
     )  # fmt: skip
     if not by_rule:
         return (requested,)
@@ -93,13 +93,22 @@ def request(
     return (requested, approved)
 
 
-def begin_submit(payout: Payout, at: datetime, deadlines: Deadlines) -> tuple[PayoutEvent, ...]:
-    """Only PayoutSubmitting lets a call go out. A call whose lease is over may have been made: never make it again."""
+def begin_submit(
+    payout: Payout, halted: frozenset[str] | None, at: datetime, deadlines: Deadlines
+) -> tuple[PayoutEvent, ...]:
+    """Only PayoutSubmitting lets a call go out. A call whose lease is over may have been made: never make it again.
+
+    In a currency that is halted the payout stays Approved, and is asked again.
+    """
     match payout:
         case Submitting(lease_until=lease_until) if at >= lease_until:
             return (unknown(payout, "lease over", at, deadlines),)
         case Approved() if too_late(payout, at):
             return (review(payout, NOT_SUBMITTED, at),)
+        case Approved(terms=terms) if halted is None or not halted.isdisjoint(
+            {terms.amount.currency, terms.send_currency}
+        ):
+            return ()
         case Approved():
             submitting = PayoutSubmitting(
                 payout_id=payout.terms.payout_id, transfer_id=payout.terms.transfer_id, attempt=payout.attempts + 1,

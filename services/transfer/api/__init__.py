@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
@@ -16,6 +16,7 @@ from services.kernel.codec import encode
 from services.kernel.decider import Answer, Ask, Head, Meta, Outcome, RequestKey, Unit
 from services.kernel.engine import Engine
 from services.kernel.group_commit import GroupCommit
+from services.kernel.halts import judge
 from services.kernel.http import Reply, meta, reply
 from services.kernel.idempotency import item_key, request_key
 from services.kernel.internal import OVERSEERS, Callers
@@ -50,7 +51,7 @@ from services.transfer.ports import OwnerUnavailable, People, Person, QuoteTerms
 
 OPENING = (
     QuoteNotFound, SenderNotFound, ReceiverNotFound, QuoteExpired, QuoteAlreadyUsed, SenderKycRequired,
-    ReceiverKycRequired, RouteTaken, TransferIdReused,
+    ReceiverKycRequired, RouteTaken, TransferIdReused, "currency-halted",
 )  # fmt: skip
 
 
@@ -118,8 +119,13 @@ class Facts(NamedTuple):
 class Transfers:
     """What the routes need: one object, built in __main__."""
 
-    def __init__(self, commands: GroupCommit, reads: Engine, quotes: QuoteTerms, people: People) -> None:
+    def __init__(
+        self, commands: GroupCommit, reads: Engine, quotes: QuoteTerms, people: People,
+        halted: Callable[[], frozenset[str] | None] = frozenset,
+    ) -> None:  # fmt: skip
+        """`halted`: currencies in which no new money moves; None while that is not known."""
         self._commands = commands
+        self._halted = halted
         self._reads = reads
         self._quotes = quotes
         self._people = people
@@ -143,7 +149,8 @@ class Transfers:
             facts = await self._facts(wishes, principal)
         except Problem as away:
             return [Refused(asked, key, away) for key in keys]
-        return [_item(wish, facts, key, asked, principal) for wish, key in zip(wishes, keys, strict=True)]
+        halted = self._halted()
+        return [_item(wish, facts, halted, key, asked, principal) for wish, key in zip(wishes, keys, strict=True)]
 
     async def cancel(
         self, transfer_id: UUID, reason: str, key: RequestKey, asked: Meta, principal: Principal
@@ -201,11 +208,18 @@ def _for_customer(event: Mapping[str, Any], subject: str) -> dict[str, Any]:
     return shown if event["actor"] == subject else shown | {"actor": None, "reason": None}
 
 
-def _item(wish: TransferRequest, facts: Facts, key: RequestKey, asked: Meta, principal: Principal) -> Item:
+def _item(
+    wish: TransferRequest, facts: Facts, halted: frozenset[str] | None, key: RequestKey, asked: Meta,
+    principal: Principal,
+) -> Item:  # fmt: skip
+    """A halt is not stored under the key: the same request is taken once the currency goes on."""
     try:
-        return _unit(wish, facts, key, asked, principal)
-    except Rejected as refusal:
+        unit = _unit(wish, facts, key, asked, principal)
+        terms = facts.terms[wish.quote_id]
+        judge(halted, {terms.send.currency, terms.receive.currency})
+    except (Rejected, Problem) as refusal:
         return Refused(asked, key, refusal)
+    return unit
 
 
 def _unit(wish: TransferRequest, facts: Facts, key: RequestKey, asked: Meta, principal: Principal) -> Unit:
