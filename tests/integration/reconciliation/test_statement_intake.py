@@ -16,6 +16,7 @@ import asyncpg
 import pytest
 
 from services.reconciliation.domain.statements.shape import Park, ParkedLine
+from services.reconciliation.handlers.statements import LOCK
 from tests.integration.reconciliation.books import World
 from tests.integration.reconciliation.statements import (
     DAY,
@@ -157,6 +158,28 @@ async def test_the_two_neighbours_of_a_gap_at_once_leave_no_issue_behind(world: 
             for process, number in ((one, 1), (other, 2), (third, 3))
         ))  # fmt: skip
     assert await open_issues(world, account) == []
+
+
+async def test_what_is_judged_of_an_account_waits_for_whoever_judges_it_already(world: World, account: str) -> None:
+    said = read(statement(account, [line("A")]))
+    holder = await asyncpg.connect(world.dsn, server_settings={"search_path": "recon"})
+    try:
+        await holder.fetch(LOCK, f"sandbox-bank {account}")
+
+        async def waits() -> bool:
+            asked = (
+                "SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND NOT granted"
+            )
+            return bool(await holder.fetch(f"{asked} AND query = $1", LOCK))
+
+        async with intake(world) as process:
+            task = asyncio.create_task(process.take(said, META))
+            await until(waits)
+            assert not task.done()
+            await holder.close()
+            assert len(await task) == 1
+    finally:
+        await holder.close()
 
 
 async def test_a_working_day_without_a_statement_is_missing_and_a_weekend_is_not(world: World, account: str) -> None:
