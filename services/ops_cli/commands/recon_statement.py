@@ -240,6 +240,8 @@ def _sent(ctx: Context, asked: Mapping[str, str | None], body: bytes, media: str
         if said["state"] == "complete":
             return dict(said)
         _followed(ctx, said["receiving"], deadline, key)
+        if time.monotonic() > deadline:
+            raise _late({"partner": asked["partner"]}, key)
 
 
 def _followed(ctx: Context, ids: list[str], deadline: float, key: str) -> None:
@@ -249,13 +251,15 @@ def _followed(ctx: Context, ids: list[str], deadline: float, key: str) -> None:
         with ctx.out.progress("taking lines", (found or {}).get("lines")) as step:
             while not found or found["state"] != "complete":
                 if time.monotonic() > deadline:
-                    raise OpsError(
-                        Exit.TIMED_OUT, "it is still being taken", facts={"statement": id_},
-                        hint=f"it goes on without you; ask again with --idempotency-key {key}",
-                    )  # fmt: skip
+                    raise _late({"statement": id_}, key)
                 time.sleep(LOOK_SECONDS)
                 found = _one(ctx, id_)
                 step(found["recorded"] if found else 0)
+
+
+def _late(facts: Mapping[str, Any], key: str) -> OpsError:
+    hint = f"it goes on without you; ask again with --idempotency-key {key}"
+    return OpsError(Exit.TIMED_OUT, "it is still being taken", facts=facts, hint=hint)
 
 
 def _one(ctx: Context, id_: str) -> dict[str, Any] | None:

@@ -55,7 +55,7 @@ class ImportReply(Body):
     state: Literal["complete", "receiving"]
     file_sha256: str
     statements: list[TakenReply]
-    receiving: list[UUID] = Field(description="the statements that are being taken, while it goes on")
+    receiving: list[UUID] = Field(description="the statements that are being taken; none before the file is read")
 
 
 class StatementReply(Body):

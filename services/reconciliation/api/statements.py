@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -61,6 +62,14 @@ class StatementNotFound(NotFound):
     """There is no such statement."""
 
 
+@dataclass
+class _Going:
+    """An intake that is under way; `read`: once the file is."""
+
+    task: asyncio.Task[Response]
+    read: Read | None = None
+
+
 class Desk:
     """What the routes need: one object, built in __main__."""
 
@@ -71,26 +80,36 @@ class Desk:
         self._reads = reads
         self._cursors = cursors
         self._tenant = tenant
-        self._under_way: dict[RequestKey, tuple[Read, asyncio.Task[Response]]] = {}
+        self._under_way: dict[RequestKey, _Going] = {}
 
     async def post(self, principal: Principal, request: Request, body: bytes, key: RequestKey) -> Response:
         """201 when all of it is in, 202 while it goes on: the same key again waits for the end."""
         query = read_query(request, ImportQuery)
-        if key in self._under_way:
-            return await self._waited(*self._under_way[key])
         said = meta(principal, query.reason)
-        known = await self._commands.ask(Unit((), said, key))
-        if known.refusal is not None or known.answer is not None or known.error is not None:
-            return reply(known)
-        if len(self._under_way) >= INTAKES_MAX:
-            raise Problem(503, "overloaded", "Other files are being taken.", headers=((b"retry-after", b"5"),))
+        if key not in self._under_way:
+            known = await self._commands.ask(Unit((), said, key))
+            if known.refusal is not None or known.answer is not None or known.error is not None:
+                return reply(known)
+        if key not in self._under_way:  # nor since, by the same request
+            if len(self._under_way) >= INTAKES_MAX:
+                raise Problem(503, "overloaded", "Other files are being taken.", headers=((b"retry-after", b"5"),))
+            self._begin(key, self._whole(request, query, body, said, key))
+        return await self._waited(self._under_way[key], sha256(body).hexdigest())
+
+    def _begin(self, key: RequestKey, work: Coroutine[Any, Any, Response]) -> None:
+        """It goes on when nobody waits for it any more."""
+        going = self._under_way[key] = _Going(asyncio.create_task(work))
+        going.task.add_done_callback(lambda task: self._over(key, task))
+
+    def _over(self, key: RequestKey, task: asyncio.Task[Response]) -> None:
+        self._under_way.pop(key, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _LOG.warning("statement_not_taken", cause=type(error).__name__)
+
+    async def _whole(self, request: Request, query: ImportQuery, body: bytes, said: Meta, key: RequestKey) -> Response:
         read = await self._read(request, query, body)
-        if key in self._under_way:  # the same request, a moment earlier
-            return await self._waited(*self._under_way[key])
-        task = asyncio.create_task(self._take(read, said, key))
-        self._under_way[key] = read, task
-        task.add_done_callback(lambda _: self._under_way.pop(key, None))
-        return await self._waited(read, task)
+        self._under_way[key].read = read
+        return await self._take(read, said, key)
 
     async def _read(self, request: Request, query: ImportQuery, body: bytes) -> Read:
         media = media_type(request.headers.get("content-type", "").encode("latin-1", "replace"))
@@ -109,12 +128,15 @@ class Desk:
         outcome: Outcome = await self._commands.ask(Unit((), said, key, answer=lambda _: answer))
         return reply(outcome)
 
-    async def _waited(self, read: Read, task: asyncio.Task[Response]) -> Response:
-        await asyncio.wait({task}, timeout=WAIT_SECONDS)
-        if task.done():
-            return task.result()
-        ids = [each.statement_id(self._tenant) for each in read.statements]
-        return json_reply({"state": "receiving", "file_sha256": read.sha256, "statements": [], "receiving": ids}, 202)
+    async def _waited(self, going: _Going, sha256_: str) -> Response:
+        """Its answer, or that it goes on: then also what it is of, once that is read."""
+        await asyncio.wait({going.task}, timeout=WAIT_SECONDS)
+        if going.task.done():
+            return going.task.result()
+        read = going.read
+        ids = [each.statement_id(self._tenant) for each in read.statements] if read else []
+        digest = read.sha256 if read else sha256_
+        return json_reply({"state": "receiving", "file_sha256": digest, "statements": [], "receiving": ids}, 202)
 
     async def find(self, statement_id: UUID) -> Mapping[str, Any]:
         """Raises StatementNotFound."""

@@ -23,6 +23,7 @@ from services.reconciliation.ports import Collected
 from tests.integration.reconciliation.books import World
 from tests.integration.reconciliation.statements import intake
 from tests.integration.reconciliation.test_recon_api import OLGA, SETTINGS, TOKENS
+from tests.support.fakes import until
 from tests.unit.kernel.door import Answer, send
 
 PATH = "/v1/reconciliation/statements"
@@ -162,14 +163,21 @@ async def test_a_long_intake_is_answered_before_its_end_and_found_again_by_its_k
     world: World, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api, "WAIT_SECONDS", 0.0)
-    body, key = csv(name, *((f"{name}{n}", "1.00") for n in range(500)), closing="500.00"), str(uuid4())
+    body, key = csv(name, *((f"{name}{n}", "1.00") for n in range(3_000)), closing="3000.00"), str(uuid4())
     async with door(world) as ops:
-        first = await ops.post(body, key=key)
-        assert (first.status, first.json["state"], len(first.json["receiving"])) == (202, "receiving", 1)
+        receiving: list[str] = []
+
+        async def read() -> bool:
+            first = await ops.post(body, key=key)
+            assert (first.status, first.json["state"]) == (202, "receiving")
+            receiving[:] = first.json["receiving"]
+            return bool(receiving)
+
+        await until(read)
         monkeypatch.setattr(api, "WAIT_SECONDS", 30.0)
         last = await ops.post(body, key=key)
-        assert (last.status, last.json["statements"][0]["lines"]) == (201, 500)
-        assert last.json["statements"][0]["statement_id"] == first.json["receiving"][0]
+        assert (last.status, last.json["statements"][0]["lines"]) == (201, 3_000)
+        assert last.json["statements"][0]["statement_id"] == receiving[0]
 
 
 async def test_statements_are_listed_newest_first_and_a_cursor_is_its_callers(world: World, name: str) -> None:
