@@ -58,12 +58,15 @@ class Live:
         transfers = [paid["transfer_id"], waiting["transfer_id"]]
         run = self.ask("POST", "/v1/recon/runs", "operator", {"reason": "daily reconciliation"})
         sessions = [self._session() for _ in range(SESSIONS)]
+        booked = self._booked(transfers[0])
         return {
             "profile_id": [receiver, sender], "sender_id": [sender], "receiver_id": [receiver],
             "transfer_id": transfers, "payout_id": [self._payout_id(transfers[0])],
             "end_to_end_id": [self._payout_id(transfers[0])], "route": [waiting["route"]],
             "route_id": [str(route_id(TENANT, each["route"])) for each in (paid, waiting)],
             "run_id": [run["run_id"]], "account_id": ["safeguarding:sandbox-bank:GBP"],
+            "entry_id": [booked["entry_id"]], "cause_id": [booked["cause_id"]], "as_of": [1], "since": [0],
+            "until": [booked["entry_id"]],
             "quote_id": [self._quote() for _ in range(QUOTES)],
             "corridor": ["GB-ET"], "send_currency": ["GBP"], "send_minor": [10_000], "currency": ["GBP"],
             "refresh_token": sessions, "login": ["customer"], "password": [self._passwords["customer"]],
@@ -105,6 +108,14 @@ class Live:
             assert time.monotonic() < deadline, "the deposit became no payout"
             time.sleep(0.1)
         return str(payout_id)
+
+    def _booked(self, transfer_id: str) -> dict[str, Any]:
+        deadline = time.monotonic() + SECONDS_MAX
+        while not (entries := self.ask("GET", f"/v1/ledger/transfers/{transfer_id}/entries", "operator")["entries"]):
+            assert time.monotonic() < deadline, "nothing was booked"
+            time.sleep(0.1)
+        first: dict[str, Any] = entries[0]
+        return first
 
     def _sign(self, body: bytes) -> str:
         return header_of(self._key, body, int(time.time()))
