@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
@@ -105,16 +106,13 @@ def lines_of(postings: Sequence[Posting]) -> tuple[Line, ...]:
 
 
 def _lines_differ(stands: tuple[Line, ...], ought: tuple[Line, ...]) -> Iterator[str]:
-    for line in sorted(set(stands) - set(ought)):
-        yield f"line {_words(line)} ought not to be there"
-    for line in sorted(set(ought) - set(stands)):
-        yield f"line {_words(line)} is missing"
-    if set(stands) == set(ought):
-        yield "lines are there twice, or in another order"
+    for number, (line, right) in enumerate(zip_longest(stands, ought), start=1):
+        if line != right:
+            yield f"line {number} is {_words(line)}, ought to be {_words(right)}"
 
 
-def _words(line: Line) -> str:
-    return f"{line.line} {line.side} {line.account_id} {line.amount_minor} {line.currency}"
+def _words(line: Line | None) -> str:
+    return f"{line.side} {line.account_id} {line.amount_minor} {line.currency}" if line else "missing"
 
 
 class Exchange(NamedTuple):

@@ -262,7 +262,8 @@ TAMPERS: dict[str, tuple[Tamper, set[str]]] = {
     "a balance of then": ("UPDATE balance_at SET debit_minor = debit_minor + 1 WHERE account_id LIKE 'safe%'", {"L6"}),
     "a balance": ("UPDATE balance SET credit_minor = credit_minor + 5 WHERE account_id = 'revenue:fees:GBP'", {"L9"}),
     "no balance": ("DELETE FROM balance WHERE account_id = 'revenue:fees:GBP'", {"L9"}),
-    "protection of a balance": ("UPDATE balance SET protected = false WHERE account_id LIKE 'customer:%:held:GBP'", {"chart"}),
+    "protection of a balance": (
+        "UPDATE balance SET protected = false WHERE account_id LIKE 'customer:%:held:GBP'", {"chart"}),
     "a class": ("UPDATE account SET class = 'asset' WHERE account_id = 'revenue:fees:GBP'", {"chart"}),
     "the chart": ("UPDATE chart SET protected = false WHERE kind = 'customer'", {"chart"}),
     "when an account was opened": (
