@@ -104,6 +104,7 @@ class PayoutInitiated:
     receive: Money
     initiated_at: datetime
     rail: str = "bank"  # decides how long settlement may take
+    rate: Rate | None = None  # at which `converted` became `receive`; None in events of before
 
 
 @value(kw_only=True)

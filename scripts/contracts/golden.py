@@ -169,7 +169,7 @@ TRANSFER_EVENTS = (
     ),
     PayoutInitiated(
         transfer_id=TRANSFER, customer_id=CUSTOMER, payout_id=PAYOUT, **TERMS, initiated_at=REQUESTED_AT + 2 * SECOND,
-        rail="bank",
+        rail="bank", rate=RATE,
     ),
     PayoutReviewRequired(**PAID, reason="outcome unknown", required_at=REQUESTED_AT + HOUR),
     PayoutCompleted(

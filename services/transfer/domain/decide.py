@@ -217,6 +217,7 @@ def _initiated(opened: TransferOpened, payout_id: UUID, at: datetime) -> PayoutI
         converted=opened.converted,
         receive=opened.receive,
         rail=opened.rail,
+        rate=opened.rate,
         initiated_at=at,
     )
 

@@ -140,6 +140,7 @@ INITIATED = PayoutInitiated(
     receive=TERMS.receive,
     initiated_at=AT,
     rail="bank",
+    rate=TERMS.rate,
 )
 REVIEWED = PayoutReviewRequired(transfer_id=TRANSFER_ID, payout_id=PAYOUT_ID, reason="refused:AC01", required_at=AT)
 COMPLETED = PayoutCompleted(
