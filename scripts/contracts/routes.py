@@ -91,7 +91,8 @@ def public_routes() -> list[Found]:
         Found(service, route, facts(route.endpoint, roles="roles" not in route.documented))
         for service in _services()
         for route in _routes(service)
-        if (route.path in OPERATIONS or route.path.startswith("/v1/") if service == DOOR else passed(route.path))
+        if set(route.documented.get("roles", ())) != {"service"}  # no client has that role
+        and (route.path in OPERATIONS or route.path.startswith("/v1/") if service == DOOR else passed(route.path))
     ]
     once = {(each.route.path, each.route.method): each for each in found}  # a router may take in another one's routes
     return [once[where] for where in sorted(once)]
