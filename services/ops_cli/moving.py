@@ -35,6 +35,7 @@ def look(ctx: Context) -> list[Check]:
             ("transfers", lambda: transfers(ctx)),
             ("deposits", lambda: deposits(ctx)),
             ("books", lambda: books(ctx)),
+            ("halts", lambda: halts(ctx)),
             ("review", lambda: beside(lambda: reviews(ctx))),
             ("recon", lambda: beside(lambda: recon(ctx))),
         ]
@@ -159,6 +160,15 @@ def books(ctx: Context) -> Check:
     if wrong:
         return Check("books", "bad", f"do not balance: {', '.join(wrong)}", "ops-cli ledger trial-balance")
     return Check("books", "ok", f"balance in {', '.join(each['currency'] for each in currencies) or 'no currency yet'}")
+
+
+def halts(ctx: Context) -> Check:
+    """Currencies in which no new money moves."""
+    found = [each for each in ctx.http.get("/v1/ledger/halts")["halts"] if each["state"] != "RESUMED"]
+    if found:
+        names = ", ".join(each["currency"] for each in found)
+        return Check("halts", "bad", f"no new money moves in {names}: the books are wrong", "ops-cli ledger halt list")
+    return Check("halts", "ok", "money moves in every currency")
 
 
 def recon(ctx: Context) -> Check:

@@ -2,6 +2,6 @@
 
 decides:   whether a payout may be sent, whether it was, and when a person must look
 owns:      the payout streams (payout id = uuid5 of transfer id and n) and the calls to the partners that pay out
-consumes:  corridor.transfer.funding_confirmed.v1
+consumes:  transfer.funding_confirmed, ledger.currency_halted, ledger.currency_resumed
 publishes: corridor.payout.events.v1
 """

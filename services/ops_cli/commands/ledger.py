@@ -19,11 +19,13 @@ from services.ops_cli.views import ACCOUNTS, ENTRIES, KINDS, TOTALS, at
 
 app = noun("ledger", "The books: accounts, entries, and whether they balance.")
 ADJUST = "A journal entry by hand: one person proposes it, another one approves it."
+HALTS = "Currencies in which no new money moves because the books are wrong, and how it goes on."
 POSITIONS = "What we hold and owe in each currency, at the published rates.\n\nExample: ops-cli ledger positions"
 PROOF = "Prove the books: every invariant, and all entries again from events.\n\nExample: ops-cli ledger verify"
 ACCOUNT = "Accounts: list, balance at any moment, statement."
 app.command("services.ops_cli.commands.ledger_account:app", name="account", help=ACCOUNT)
 app.command("services.ops_cli.commands.ledger_adjust:app", name="adjust", help=ADJUST)
+app.command("services.ops_cli.commands.ledger_halt:app", name="halt", help=HALTS)
 app.command("services.ops_cli.commands.ledger_positions:positions", name="positions", help=POSITIONS)
 app.command("services.ops_cli.commands.ledger_verify:verify", name="verify", help=PROOF)
 

@@ -167,6 +167,7 @@ def serve_a_moving_system(door: Door) -> None:
     door.on("GET", "/v1/recon/runs", {"items": [{"run_id": "r", "status": "completed", "issues_by_code": {},
                                                 "completed_at": "2026-01-31T12:00:00Z"}]})  # fmt: skip
     door.on("GET", "/v1/ledger/trial-balance", {"currencies": [], "accounts": []})
+    door.on("GET", "/v1/ledger/halts", {"halts": []})
 
 
 def test_status_says_that_money_moves(ops: Ops, door: Door) -> None:
