@@ -132,6 +132,7 @@ def test_the_on_call_finds_and_explains_trouble_as_the_guide_says(system: System
     assert re.search(r"^against the topic +the same", said, re.MULTILINE)
     assert re.search(r"^against the one before +the same", said, re.MULTILINE)
     assert said.count("right  transfer:") == 2  # by the store and by the topic alone
+    assert "the books are proven" in said
     assert "cannot execute DELETE in a read-only transaction" in said
     assert "is back as process" in said
 
