@@ -135,8 +135,10 @@ class LineDetail:
 
 @value(kw_only=True)
 class StatementReceived:
-    """The head of a partner's statement, before its lines. A statement that comes again with another head says it
-    again, under the next number."""
+    """The head of a partner's statement, before its lines.
+
+    A statement that comes again with another head says it again, under the next number.
+    """
 
     type: ClassVar[str] = "corridor.recon.statement_received.v1"
     statement_id: UUID  # derived from tenant, partner, kind, account and reference
