@@ -25,7 +25,7 @@ HOSTS = frozenset({  # a page names standards and packages by name, not by addre
     "corridor.dev",  # the `type` of a problem begins with it, wherever the page is served
 })  # fmt: skip
 OF_THIS_MACHINE = re.compile(r"(?<![\w.])/(?:work|farm|home|root|Users|tmp/w|tmp/venv)\b")
-MAKE = re.compile(r"\bmake ([a-z]+)\b")
+MAKE = re.compile(r"\bmake ([a-z]+(?:-[a-z]+)*)\b")
 MODULE = re.compile(r"\bpython3? -m ((?:scripts|services|tests)(?:\.\w+)*)")
 README_WORDS_MAX = 700
 
@@ -80,7 +80,7 @@ def missing_tests(text: str) -> Iterator[str]:
 def missing_commands(text: str) -> Iterator[str]:
     """`make` targets and modules that are not there. Prose is not looked at, only what stands as code."""
     code = "\n".join([*CODE.findall(text), *re.findall(r"^    .+$", text, re.MULTILINE)])
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     yield from (f"make {name}" for name in MAKE.findall(code) if name not in targets)
     yield from (f"python -m {name}" for name in MODULE.findall(code) if importlib.util.find_spec(name) is None)
 
