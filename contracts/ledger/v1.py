@@ -207,7 +207,7 @@ class CurrencyHalted:
     type: ClassVar[str] = "corridor.ledger.currency_halted.v1"
     halt_id: UUID  # uuid5 of "halt" and the currency
     currency: str
-    difference_minor: int  # of all that was found now, added up without signs
+    difference_minor: int  # the largest of what was found now, without sign
     journals: tuple[UUID, ...]  # entries concerned; 100 at most
     differences: tuple[Difference, ...]  # found now for the first time; 100 at most
     found_at: datetime

@@ -49,7 +49,7 @@ class HaltReply(Body):
     currency: str
     state: Literal["HALTED", "LIFT_REQUESTED", "RESUMED"]
     halted_at: datetime | None = Field(description="when something was last found; null once it is RESUMED")
-    difference_minor: int | None = Field(description="of what was found then, added up without signs")
+    difference_minor: int | None = Field(description="the largest of what was found, without sign")
     journals: list[UUID] = Field(description="entries concerned; 100 at most")
     lift_requested_by: UUID | None
     lift_requested_at: datetime | None

@@ -149,7 +149,7 @@ def _report(halt: Halt, report: ReportDifferences, at: datetime) -> tuple[HaltEv
     journals = tuple(dict.fromkeys(each.journal for each in new if each.journal is not None))
     halted = CurrencyHalted(
         halt_id=halt_id(report.currency), currency=report.currency,
-        difference_minor=sum(each.difference_minor for each in new), journals=journals[:JOURNALS_MAX],
+        difference_minor=max(each.difference_minor for each in new), journals=journals[:JOURNALS_MAX],
         differences=new[:DIFFERENCES_MAX], found_at=at,
     )  # fmt: skip
     return (halted,)
@@ -187,15 +187,23 @@ def _approve(halt: Halt, wish: ApproveLift, at: datetime) -> tuple[HaltEvent, ..
             return (resumed,)
 
 
+def _halted(halt: Halt, event: CurrencyHalted) -> Halted:
+    """With what was found before in the same halt."""
+    before = halt.halted if isinstance(halt, LiftAsked) else halt if isinstance(halt, Halted) else None
+    journals = dict.fromkeys((*(before.journals if before else ()), *event.journals))
+    known = (*known_of(halt), *(key_of(each) for each in event.differences))
+    return Halted(
+        currency=event.currency, halted_at=event.found_at,
+        difference_minor=max(event.difference_minor, before.difference_minor if before else 0),
+        journals=tuple(journals)[:JOURNALS_MAX], known=known[-KNOWN_MAX:],
+    )  # fmt: skip
+
+
 def evolve(halt: Halt, event: HaltEvent) -> Halt:
     """Believes every stored event."""
     match event:
         case CurrencyHalted():
-            known = (*known_of(halt), *(key_of(each) for each in event.differences))
-            return Halted(
-                currency=event.currency, halted_at=event.found_at, difference_minor=event.difference_minor,
-                journals=event.journals, known=known[-KNOWN_MAX:],
-            )  # fmt: skip
+            return _halted(halt, event)
         case LiftRequested():
             assert isinstance(halt, Halted), "only a halt can be lifted"
             return LiftAsked(

@@ -39,7 +39,7 @@ def report(*differences: Difference) -> ReportDifferences:
 
 def halted(*differences: Difference) -> CurrencyHalted:
     return CurrencyHalted(
-        halt_id=halt_id("GBP"), currency="GBP", difference_minor=5 * len(differences), journals=(JOURNAL,),
+        halt_id=halt_id("GBP"), currency="GBP", difference_minor=5, journals=(JOURNAL,),
         differences=differences, found_at=AT,
     )  # fmt: skip
 
@@ -74,6 +74,14 @@ def test_only_what_is_new_is_said(new: Difference) -> None:
 def test_something_new_takes_back_the_wish_of_the_first_person() -> None:
     given(FOUND, ASKED).when(report(difference(2))).then_state(Halted)
     given(FOUND, ASKED, halted(difference(2))).when(APPROVE).then_rejected(LiftNotRequested)
+
+
+def test_a_halt_keeps_what_was_found_before_in_it() -> None:
+    other = Difference(check="L9", subject="balance", journal=UUID(int=8), found="debit +7", difference_minor=7)
+    state = given(FOUND, ASKED).when(report(other)).then_state(Halted)
+    assert (state.journals, state.difference_minor, len(state.known)) == ((JOURNAL, UUID(int=8)), 7, 2)
+    state = given(FOUND, ASKED, RESUMED).when(report(other)).then_state(Halted)
+    assert (state.journals, state.difference_minor, len(state.known)) == ((UUID(int=8),), 7, 2)
 
 
 def test_nothing_found_is_nothing() -> None:
