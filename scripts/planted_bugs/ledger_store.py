@@ -6,9 +6,12 @@ BOOK, EVENTS, STORE = "services/kernel/book.py", "services/kernel/event_store.py
 PARTS, WIRING, BATCH = "services/kernel/parts.py", "services/ledger/__main__.py", "services/kernel/batch.py"
 BALANCES, MOMENTS, TRIAL = (f"services/kernel/book_{name}.py" for name in ("balances", "moments", "trial"))
 OF_BOOK, OF_BATCHES = ("tests/integration/ledger/test_book.py",), ("tests/integration/ledger/test_hold_batches.py",)
-OF_MODEL, OF_READS = ("tests/integration/ledger/test_model.py",), ("tests/integration/ledger/test_reads.py",)
+OF_MODEL = ("tests/integration/ledger/test_model.py",)
 OF_LOCKS = ("tests/integration/ledger/test_locks.py",)
-OF_STORE = ("tests/integration/kernel/test_store_contract.py",)
+READS, CONTRACT = (
+    "tests/integration/ledger/test_reads.py::test",
+    "tests/integration/kernel/test_store_contract.py::test",
+)
 
 BUGS: tuple[Bug, ...] = (
     Bug(
@@ -48,7 +51,8 @@ BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "trial-balance-over-all", "the totals of one currency have those of all in them", TRIAL,
-        "lambda row: (row.currency,))", 'lambda row: ("XXX",))', OF_READS,
+        "lambda row: (row.currency,))", 'lambda row: ("XXX",))',
+        (f"{READS}_the_trial_balance_writes_its_zero_out_and_keeps_customers_together",),
     ),
     Bug(
         "drift-unseen", "a balance that is not the sum of its postings is not found", BOOK,
@@ -59,7 +63,7 @@ BUGS: tuple[Bug, ...] = (
         "balance-on-the-other-side", "an asset is shown as what we owe", BALANCES,
         'return debit_minor - credit_minor if normal_side == "debit" else credit_minor - debit_minor',
         'return credit_minor - debit_minor if normal_side == "debit" else debit_minor - credit_minor',
-        OF_READS,
+        (f"{READS}_an_account_says_its_side_its_balance_and_the_event_that_made_it_so",),
     ),
     Bug(
         "as-of-the-entry-before", "a balance as of an entry does not have that entry", BALANCES,
@@ -68,12 +72,13 @@ BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "checkpoint-counted-twice", "an as-of balance counts what its checkpoint has once more", BALANCES,
-        "AND posting.entry_seq > coalesce(k.entry_seq, 0) OFFSET 0", "AND posting.entry_seq > 0 OFFSET 0", OF_READS,
+        "AND posting.entry_seq > coalesce(k.entry_seq, 0) OFFSET 0", "AND posting.entry_seq > 0 OFFSET 0",
+        (f"{READS}_a_checkpoint_is_what_an_as_of_begins_from",),
     ),
     Bug(
         "moment-too-late", "the books as of a time have what was posted behind it", MOMENTS,
         "WHERE entry_seq BETWEEN low AND low + $2 AND posted_at <= $1", "WHERE entry_seq BETWEEN low AND low + $2",
-        OF_READS,
+        (f"{READS}_every_time_names_the_last_entry_posted_at_or_before_it",),
     ),
     Bug(
         "hold-unseen-in-its-batch", "the second hold of a batch does not see the first", WIRING,
@@ -100,10 +105,12 @@ BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "fence-removed", "a consumer that has lost its partition still writes", PARTS,
-        "AND o.next_offset = r.expected AND o.taken = r.taken", "AND o.taken = r.taken", OF_STORE,
+        "AND o.next_offset = r.expected AND o.taken = r.taken", "AND o.taken = r.taken",
+        (f"{CONTRACT}_a_fence_at_another_position_is_refused_and_nothing_is_written",),
     ),
     Bug(
         "version-not-checked", "of two writers of a stream the second overwrites the first", PARTS,
-        "WHERE s.stream_id = r.stream_id AND s.version = r.expected", "WHERE s.stream_id = r.stream_id", OF_STORE,
+        "WHERE s.stream_id = r.stream_id AND s.version = r.expected", "WHERE s.stream_id = r.stream_id",
+        (f"{CONTRACT}_a_stale_version_is_a_conflict_and_nothing_is_written",),
     ),
 )  # fmt: skip

@@ -8,6 +8,7 @@ CHECKS, LINES, HEADS = (
 )
 OF_COMPARE = ("tests/unit/reconciliation/test_compare.py",)
 OF_WATERMARK = ("tests/unit/reconciliation/test_watermark.py",)
+INTAKE = "tests/integration/reconciliation/test_statement_intake.py::test"
 OF_LINES = ("tests/unit/reconciliation/statements/test_lives.py",)
 
 BUGS: tuple[Bug, ...] = (
@@ -44,7 +45,7 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "statement-counted-twice", "an entry that stands in two statements is two entries", LINES,
         'return (Claim(CLAIM, f"{partner}\\x1f{account}\\x1f{line.entry_reference}", line.money),)', "return ()",
-        ("tests/integration/reconciliation/test_statement_intake.py",),
+        (f"{INTAKE}_statements_that_overlap_have_their_common_entries_once",),
     ),
     Bug(
         "line-overwritten", "another content under a known reference replaces the first", LINES,

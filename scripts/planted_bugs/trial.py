@@ -35,10 +35,11 @@ def selections(bugs: Sequence[Bug]) -> list[str]:
 
 def control(benches: Sequence[Bench], bugs: Sequence[Bug]) -> list[str]:
     """What is red without a bug: nothing, or no verdict means anything."""
-    tests = selections(bugs)
-    shares = [share for at in range(len(benches)) if (share := tests[at :: len(benches)])]
-    runs = shared(benches, shares, lambda bench, share: bench.run(share))
-    return [_why(run) for run in runs if run.code != 0]
+    by_file: dict[str, list[str]] = {}
+    for test in selections(bugs):
+        by_file.setdefault(test.split("::")[0], []).append(test)
+    runs = shared(benches, list(by_file.values()), lambda bench, tests: bench.run(tests))
+    return [f"{file}: {_why(run)}" for file, run in zip(by_file, runs, strict=True) if run.code != 0]
 
 
 def trial(benches: Sequence[Bench], bugs: Sequence[Bug], told: Callable[[Verdict], None]) -> list[Verdict]:
