@@ -10,7 +10,8 @@ from typing import Any
 from services.kernel.book import Reader
 
 # One statement, so that all of it is of one moment. First in, first out: what came in of a currency covers what was
-# promised first. `k` is the newest checkpoint up to which everything is covered, so that only what may be open is read.
+# promised first. `short` has the newest checkpoint up to which all is covered: only what may be open is read, and that
+# in one pass. A promise that was paid for in several currencies at once has no one rate; no template makes one.
 POSITIONS = """
     WITH side AS (
         SELECT a.currency, max(h.entry_seq) AS entry_seq,
@@ -23,28 +24,39 @@ POSITIONS = """
         FROM account a JOIN balance b USING (account_id) CROSS JOIN book_head h
         WHERE a.kind IN ($1, split_part($2, ':', 1), split_part($3, ':', 1))
           AND (a.kind = $1 OR a.account_id IN ($2 || ':' || a.currency, $3 || ':' || a.currency))
-        GROUP BY a.currency)
+        GROUP BY a.currency),
+    short AS MATERIALIZED (
+        SELECT s.currency, s.bought, coalesce(k.entry_seq, 0) AS covered_seq, coalesce(k.debit_minor, 0) AS covered
+        FROM side s LEFT JOIN LATERAL (
+            SELECT entry_seq, debit_minor FROM balance_at
+            WHERE account_id = $1 || ':' || s.currency AND debit_minor <= s.bought
+            ORDER BY entry_seq DESC LIMIT 1) k ON true
+        WHERE s.sold > s.bought),
+    leg AS (
+        SELECT entry_seq, line, currency, side, amount_minor,
+               count(*) FILTER (WHERE side = 'credit') OVER entry AS sources,
+               min(currency) FILTER (WHERE side = 'credit') OVER entry AS source,
+               sum(amount_minor) FILTER (WHERE side = 'credit') OVER entry AS taken
+        FROM posting
+        WHERE account_id = ANY (ARRAY(SELECT account_id FROM account WHERE kind = $1))
+          AND entry_seq > (SELECT min(covered_seq) FROM short)
+        WINDOW entry AS (PARTITION BY entry_seq)),
+    promised AS (
+        SELECT l.currency, l.amount_minor, s.bought, l.source, l.taken,
+               l.sources = 1 AND l.source <> l.currency AS priced,
+               s.covered + sum(l.amount_minor) OVER (PARTITION BY l.currency ORDER BY l.entry_seq, l.line) AS through
+        FROM leg l JOIN short s USING (currency)
+        WHERE l.side = 'debit' AND l.entry_seq > s.covered_seq),
+    open AS (
+        SELECT currency, CASE WHEN priced THEN source END AS source,
+               coalesce(sum(taken) FILTER (WHERE priced), 0)::bigint AS taken, sum(amount_minor)::bigint AS promised,
+               sum(least(amount_minor, through - bought))::bigint AS open
+        FROM promised
+        WHERE through > bought
+        GROUP BY currency, CASE WHEN priced THEN source END, through - amount_minor < bought)
     SELECT s.entry_seq, s.currency, s.bought, s.sold, s.spread, s.rounding, o.source, o.taken, o.promised, o.open
-    FROM side s
-    LEFT JOIN LATERAL (
-        SELECT entry_seq, debit_minor FROM balance_at
-        WHERE account_id = $1 || ':' || s.currency AND debit_minor <= s.bought
-        ORDER BY entry_seq DESC LIMIT 1) k ON true
-    LEFT JOIN LATERAL (
-        SELECT c.currency AS source, coalesce(sum(c.amount_minor), 0)::bigint AS taken,
-               sum(d.amount_minor)::bigint AS promised,
-               sum(least(d.amount_minor, d.through - s.bought))::bigint AS open
-        FROM (SELECT entry_seq, amount_minor, coalesce(k.debit_minor, 0)
-                         + sum(amount_minor) OVER (ORDER BY entry_seq, line) AS through
-              FROM posting
-              WHERE account_id = $1 || ':' || s.currency AND side = 'debit' AND entry_seq > coalesce(k.entry_seq, 0)) d
-        LEFT JOIN LATERAL (
-            SELECT p.currency, p.amount_minor FROM posting p
-            WHERE p.entry_seq = d.entry_seq AND p.side = 'credit' AND starts_with(p.account_id, $1 || ':')
-              AND p.currency <> s.currency LIMIT 1) c ON true
-        WHERE d.through > s.bought
-        GROUP BY c.currency, d.through - d.amount_minor < s.bought) o ON s.sold > s.bought
-    ORDER BY s.currency, o.source"""
+    FROM side s LEFT JOIN open o USING (currency)
+    ORDER BY s.currency, o.source, o.open"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

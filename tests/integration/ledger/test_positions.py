@@ -111,6 +111,28 @@ async def test_what_is_covered_at_a_checkpoint_is_not_read_again(desk: Desk, dat
     assert open_of((await found(desk))["ETB"]) == [("GBP", 100, 20_000, 20_000)]
 
 
+async def test_what_was_open_at_a_checkpoint_is_still_read(desk: Desk, database: str) -> None:
+    await desk.post(conversion(100, 15_000))
+    await close_block(database)
+    await desk.post(conversion(100, 20_000))
+    assert open_of((await found(desk))["ETB"]) == [("GBP", 200, 35_000, 35_000)]
+
+
+async def test_a_move_inside_one_position_is_no_conversion(desk: Desk) -> None:
+    await desk.post(conversion(100, 20_000))
+    await desk.post((line("debit", "fx_position:ETB", 7), line("credit", "fx_position:ETB", 7)))
+    assert open_of((await found(desk))["ETB"]) == [("", 0, 7, 7), ("GBP", 100, 20_000, 19_993)]
+
+
+async def test_a_promise_out_of_two_currencies_has_no_one_rate(desk: Desk) -> None:
+    both = [line("debit", f"suspense:deposits:{one}", 10) for one in ("GBP", "USD")]
+    taken = [line("credit", f"fx_position:{one}", 10) for one in ("GBP", "USD")]
+    await desk.post(
+        (*both, *taken, line("debit", "fx_position:ETB", 3_000), line("credit", "payout_clearing:ETB", 3_000))
+    )
+    assert open_of((await found(desk))["ETB"]) == [("", 0, 3_000, 3_000)]
+
+
 async def test_a_conversion_that_is_covered_whole_is_not_open(desk: Desk) -> None:
     await desk.post(conversion(100, 15_000), conversion(100, 20_000))
     await desk.post(funded(15_000))
