@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 import contracts.customer.v1 as customer
 import contracts.deposit.v1 as deposit
+import contracts.ledger.v1 as ledger
 import contracts.quote.v1 as quote
 import contracts.recon.v1 as recon
 from services.kernel.projector import Projection
@@ -30,6 +31,17 @@ UNREAD: Mapping[type, str] = {
     quote.QuoteExpired: "the transfer service judges the expiry at its own time",
     deposit.DepositExpected: OWN,
     deposit.DepositRouteClosed: OWN,
+    ledger.HoldPlaced: "for whoever asked for it: the withdraw of a wallet, which is not built yet",
+    ledger.HoldRefused: "for whoever asked for it: the withdraw of a wallet, which is not built yet",
+    ledger.HoldPosted: OWN,
+    ledger.HoldVoided: OWN,
+    ledger.HoldOverdue: PERSON,
+    ledger.AdjustmentProposed: PERSON,
+    ledger.Adjusted: PERSON,
+    ledger.AdjustmentRejected: PERSON,
+    ledger.AdjustmentExpired: PERSON,
+    ledger.BlockClosed: "the anchor of a digest outside the tables: `ledger verify` compares it",
+    ledger.LiftRequested: PERSON,
     recon.RunStarted: OWN,
     recon.RunRefused: PERSON,
     recon.RunCompleted: PERSON,

@@ -13,11 +13,12 @@ from typing import Any
 
 from services.core_api.domain import maintenance, profiles, sessions
 from services.deposit_watcher.domain import states as deposit
-from services.ledger.domain import adjustments, holds
+from services.ledger.domain import adjustments, halts, holds
 from services.payout_orchestrator.domain import states as payout
 from services.payout_orchestrator.domain.policy import Deadlines as PayoutDeadlines
 from services.quote import domain as quote
 from services.reconciliation.domain import issues, runs
+from services.reconciliation.domain.statements import entries, heads
 from services.review.domain.reasons import Reason
 from services.review.domain.sla import SLA
 from services.transfer.domain import states as transfer
@@ -118,6 +119,24 @@ _SURPLUS = Wait(
 )
 
 RULES: Mapping[type, Wait | Rests] = {
+    halts.Halted: Wait(
+        cause="no new money moves in this currency: two people must lift it", since=lambda state: state.halted_at
+    ),
+    halts.LiftAsked: Wait(
+        cause="waits for a second person to lift the halt", since=lambda state: state.requested_at
+    ),
+    halts.Resumed: Rests("money moves"),
+    heads.Receiving: Wait(
+        cause="a statement is not in to its last line: send the same file again", within=timedelta(minutes=15)
+    ),
+    heads.Complete: Rests("in the books"),
+    entries.Parked: Wait(
+        cause="a statement line cannot be read: a person looks", within=SLA[Reason.RECONCILIATION_ISSUE]
+    ),
+    entries.Recorded: Wait(
+        cause="another content came under its reference", within=SLA[Reason.RECONCILIATION_ISSUE],
+        rests_with=b'"parked":[]',
+    ),
     profiles.KycPending: Wait(
         cause="nobody has decided on its documents", since=lambda state: state.profile.created_at, within=KYC
     ),
