@@ -213,7 +213,7 @@ async def ask(
     """All questions of the checks that are wanted, one after the other."""
     wanted = [each for each in QUESTIONS if each.check in verdicts]
     ranges = list(_ranges(head))
-    clock = Clock(reports, "rows", sum(head if each.ranged else max(head, 1) for each in wanted))
+    clock = Clock(reports, "rows", head * len(wanted))
     done = 0
     for each in wanted:
         sql = COUNTED.format(sql=each.sql.format(signed=_SIGNED, path=_PATH), limit=SHOWN_MAX)
@@ -221,7 +221,7 @@ async def ask(
             for bounds in ranges if each.ranged else [()]:
                 for count, found, what in await _shown(connection, sql, *bounds, *each.values(chart)):
                     verdict.add(Finding(each.of, str(found), what), count)
-                done += RANGE if each.ranged else max(head, 1)
+                done += max(0, min(bounds[1], head + 1) - max(bounds[0], 1)) if bounds else head
                 clock.tell(done)
     clock.tell(done, last=True)
 

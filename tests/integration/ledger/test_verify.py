@@ -13,6 +13,8 @@ from contracts import topics
 from services.kernel import book_audit, book_missing
 from services.kernel.book_audit import audit
 from services.kernel.book_check import Verdict, Verdicts
+from services.kernel.book_fold import Place, folding
+from services.kernel.operations import operating
 from services.kernel.partition import partition_of
 from services.kernel.progress import Progress
 from services.ops_cli.app import run
@@ -68,6 +70,7 @@ async def test_a_book_under_traffic_is_clean_and_what_is_on_its_way_waits(place:
         await flowing
     assert [words(found) for found in seen] == [{}] * 5
     assert seen[0].counts["entries"] < seen[-1].counts["entries"]
+    assert all(found.counts["events"] == found.counts["entries"] for found in seen), "not in one snapshot"
     await place.tell(2)
     found = await proof(place)
     assert found.is_clean, words(found)
@@ -190,3 +193,15 @@ async def test_the_command_says_what_it_found_and_where_to_look(
     assert (await cli())[0] == 10
     monkeypatch.delenv("OPS_DATABASE_URL")
     assert (await cli())[0] == 3
+
+
+async def test_what_is_folded_is_of_the_snapshot_however_late_it_is_folded(place: Books) -> None:
+    await place.grow(2)
+    dsn = place.oncall
+    async with operating(dsn, "ledger") as session, session.connection.transaction(isolation="repeatable_read"):
+        snapshot = await session.connection.fetchval("SELECT pg_export_snapshot()")
+        await place.grow(2)
+        where = Place(dsn=dsn, schema="ledger", snapshot=snapshot, judge=target(dsn, None, 1).judge)
+        async with folding(where) as fold:
+            judged = await fold.range(*await fold.bounds())
+    assert (judged.events, judged.findings) == (8, [])
