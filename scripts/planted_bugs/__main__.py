@@ -16,13 +16,14 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from itertools import count
 
 from rich.console import Console
 from rich.table import Table
 
 from scripts.planted_bugs.bench import benches
 from scripts.planted_bugs.bug import AREAS, Bug, bugs
-from scripts.planted_bugs.trial import Verdict, control, selections, trial
+from scripts.planted_bugs.trial import Verdict, control, trial
 
 CAUGHT, SURVIVED, STALE, RED = 0, 1, 3, 4
 console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -59,7 +60,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
 def chosen(known: Sequence[Bug], only: Sequence[str]) -> list[Bug]:
     """Raises SystemExit for a name that no bug has."""
     if unknown := set(only) - {bug.name for bug in known}:
-        console.print(f"no bug {', '.join(sorted(unknown))}; --list shows all")
+        say(f"no bug {', '.join(sorted(unknown))}; --list shows all")
         raise SystemExit(2)
     return [bug for bug in known if not only or bug.name in only]
 
@@ -67,20 +68,24 @@ def chosen(known: Sequence[Bug], only: Sequence[str]) -> list[Bug]:
 def attempt(wanted: Sequence[Bug], jobs: int) -> list[Verdict] | None:
     """The verdicts; None when the tests are red without a bug."""
     with benches(max(1, min(jobs, len(wanted)))) as places:
-        console.print(f"control: {len(selections(wanted))} selections without a bug ...")
-        if red := control(places, wanted):
-            console.print("red without any bug:\n" + "\n".join(red))
+        checked, done = count(1), count(1)
+        red = control(places, wanted, lambda file, of: say(f"[{next(checked):>3}/{of}] without a bug  {file}"))
+        if red:
+            say("red without any bug:\n" + "\n".join(red))
             return None
-        done: list[Verdict] = []
+        return trial(
+            places, wanted, lambda each: say(f"[{next(done):>3}/{len(wanted)}] {each.outcome:<14} {told(each)}")
+        )
 
-        def told(verdict: Verdict) -> None:
-            done.append(verdict)
-            console.print(
-                f"[{len(done):>3}/{len(wanted)}] {verdict.outcome:<9} {verdict.bug.name} ({verdict.seconds:.1f} s)",
-                markup=False,
-            )
 
-        return trial(places, wanted, told)
+def told(verdict: Verdict) -> str:
+    """A line of progress."""
+    return f"{verdict.bug.name} ({verdict.seconds:.1f} s) {verdict.by if verdict.outcome != 'caught' else ''}"
+
+
+def say(text: str) -> None:
+    """Progress, as it is: a test's id is no markup."""
+    console.print(text, markup=False)
 
 
 def code(verdicts: Sequence[Verdict]) -> int:

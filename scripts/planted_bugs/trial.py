@@ -33,12 +33,18 @@ def selections(bugs: Sequence[Bug]) -> list[str]:
     return [test for test in wanted if "::" not in test or test.split("::")[0] not in wanted]
 
 
-def control(benches: Sequence[Bench], bugs: Sequence[Bug]) -> list[str]:
-    """What is red without a bug: nothing, or no verdict means anything."""
+def control(benches: Sequence[Bench], bugs: Sequence[Bug], told: Callable[[str, int], None]) -> list[str]:
+    """What is red without a bug: nothing, or no verdict means anything. `told`: a file that is done, and of how many."""
     by_file: dict[str, list[str]] = {}
     for test in selections(bugs):
         by_file.setdefault(test.split("::")[0], []).append(test)
-    runs = shared(benches, list(by_file.values()), lambda bench, tests: bench.run(tests))
+
+    def one(bench: Bench, file: str) -> Run:
+        run = bench.run(by_file[file])
+        told(file, len(by_file))
+        return run
+
+    runs = shared(benches, list(by_file), one)
     return [f"{file}: {_why(run)}" for file, run in zip(by_file, runs, strict=True) if run.code != 0]
 
 
