@@ -16,7 +16,7 @@ from services.reconciliation.domain.matching.undo import Undone
 MONDAY = date(2026, 11, 23)
 EUR, GBP = iso4217("EUR"), iso4217("GBP")
 FEE = FeePolicy(most=Money(500, EUR), basis_points=300, own_line=True, codes=("CHRG",))
-POLICIES = Policies(windows={}, fees={("bank", EUR): FEE}, default=Window(before=1, after=5))
+POLICIES = Policies(windows={}, fees={("bank", EUR): FEE}, default=Window())
 
 
 def eur(minor: int) -> Money:
