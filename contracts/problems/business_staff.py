@@ -116,4 +116,19 @@ TYPES = (
         meaning="A protected account would have less than nothing. Nothing was posted.",
         action="Look at the account's balance, then propose lines that it covers.",
     ),
+    ProblemType(
+        slug="match-not-found", status=404,
+        meaning="There is no such match of statement lines, or it was undone before.",
+        action="Look at the account's matches: the line may be part of another one.",
+    ),
+    ProblemType(
+        slug="undo-reason-invalid", status=422,
+        meaning="A match is undone with a reason of 8 to 500 characters. Nothing was undone.",
+        action="Say why the match is wrong.",
+    ),
+    ProblemType(
+        slug="key-twice", status=422,
+        meaning="Two movements or two lines have one key: nothing was matched.",
+        action="This is our bug: report it with the account and the day.",
+    ),
 )  # fmt: skip
