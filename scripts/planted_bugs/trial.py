@@ -34,7 +34,7 @@ def selections(bugs: Sequence[Bug]) -> list[str]:
 
 
 def control(benches: Sequence[Bench], bugs: Sequence[Bug], told: Callable[[str, int], None]) -> list[str]:
-    """What is red without a bug: nothing, or no verdict means anything. `told`: a file that is done, and of how many."""
+    """What is red without a bug: nothing, or no verdict means anything. `told`: which file is done, of how many."""
     by_file: dict[str, list[str]] = {}
     for test in selections(bugs):
         by_file.setdefault(test.split("::")[0], []).append(test)
