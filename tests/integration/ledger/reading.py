@@ -157,8 +157,10 @@ async def opened(dsn: str) -> AsyncIterator[Desk]:
     callers = Callers.from_settings(settings)
     books = lists.Books(store, Cursors.from_settings(settings))
     app = create_app(settings, [api.routes(store, callers), lists.list_routes(books, callers)])
-    yield Desk(store, engine, app, books, settings)
-    await store.drop()
+    try:
+        yield Desk(store, engine, app, books, settings)
+    finally:
+        await store.drop()
 
 
 async def owner(dsn: str, *statements: str) -> None:
