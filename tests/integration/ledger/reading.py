@@ -36,6 +36,7 @@ PEOPLE = {
     "anna": Principal(UUID(int=71), TENANT, frozenset({"customer"})),
 }
 BANK, SUSPENSE, FX = "safeguarding:bank:GBP", "suspense:deposits:GBP", "fx_position:GBP"
+HELD, AVAILABLE = "customer:c:held:GBP", "customer:c:available:GBP"
 CAUSED_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -55,6 +56,18 @@ def deposit(minor: int) -> tuple[Posting, ...]:
 
 def funded(customer: str, minor: int, side: str = "held") -> tuple[Posting, ...]:
     return line("debit", SUSPENSE, minor), line("credit", f"customer:{customer}:{side}:GBP", minor)
+
+
+def lines_of(move: str, minor: int) -> tuple[Posting, ...]:
+    match move:
+        case "deposit":
+            return deposit(minor)
+        case "use":
+            return line("debit", FX, minor), line("credit", BANK, minor)
+        case "many":  # one account four times in an entry
+            return (*deposit(minor), *deposit(minor + 1), line("credit", BANK, 1), line("debit", BANK, 1))
+        case _:
+            return funded("c", minor, move)
 
 
 @dataclass
