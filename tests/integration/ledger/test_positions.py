@@ -111,6 +111,23 @@ async def test_what_is_covered_at_a_checkpoint_is_not_read_again(desk: Desk, dat
     assert open_of((await found(desk))["ETB"]) == [("GBP", 100, 20_000, 20_000)]
 
 
+async def test_what_is_covered_in_part_keeps_its_own_rate(desk: Desk) -> None:
+    await desk.post(conversion(100, 15_000))
+    await desk.post(conversion(100, 20_000))
+    await desk.post(funded(5_000))
+    assert open_of((await found(desk))["ETB"]) == [("GBP", 100, 15_000, 10_000), ("GBP", 100, 20_000, 20_000)]
+
+
+async def test_each_currency_is_read_from_its_own_checkpoint_on(desk: Desk, database: str) -> None:
+    await desk.post(conversion(100, 15_000), conversion(5, 600, "USD KES"))
+    await desk.post(funded(15_000))
+    await close_block(database)
+    await desk.post(conversion(100, 20_000))
+    by_currency = await found(desk)
+    assert open_of(by_currency["ETB"]) == [("GBP", 100, 20_000, 20_000)]
+    assert open_of(by_currency["KES"]) == [("USD", 5, 600, 600)]
+
+
 async def test_what_was_open_at_a_checkpoint_is_still_read(desk: Desk, database: str) -> None:
     await desk.post(conversion(100, 15_000))
     await close_block(database)
