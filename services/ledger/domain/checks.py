@@ -38,9 +38,12 @@ class Sides(NamedTuple):
 
 
 def entry_faults(entry: Booked, expected: Booked | None) -> list[Found]:
-    """What is wrong with an entry in itself (L1, L3), or beside its event (L10). `expected` None: it is not known."""
+    """What is wrong with an entry in itself (L1, L3), or beside its event (L10).
+
+    `expected` is the same entry by its event, of the same class; None when no event of it was found.
+    """
     found = [*_unbalanced(entry), *_bad_lines(entry)]
-    if expected is not None and canonical(entry) != canonical(expected):
+    if expected is not None and entry != expected:
         found += _unlike(entry, expected)
     return found
 

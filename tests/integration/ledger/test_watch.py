@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +20,7 @@ from services.ledger.domain.blocks import BLOCKS, GENESIS, digest
 from services.ledger.domain.halts import Halted
 from tests.integration.ledger.shop import Shop, deposit, fund, opened, post, some
 
+ROOT = Path(__file__).parents[3]
 ENTRY = "SELECT entry_seq, entry_id, cause_id, kind, transfer_id, caused_at, posted_at FROM entry ORDER BY entry_seq"
 POSTING = "SELECT entry_seq, line, account_id, currency, side, amount_minor FROM posting ORDER BY entry_seq, line"
 COLUMNS = ("line", "account_id", "currency", "side", "amount_minor")
@@ -163,6 +167,39 @@ async def test_two_processes_close_each_block_once_while_money_moves(shop: Shop)
     assert await differences(shop) == {}
 
 
+DYING = """
+import asyncio, os, signal, sys
+from services.kernel.event_store import PostgresTransaction
+from tests.integration.ledger.shop import Shop
+
+write = PostgresTransaction.write
+
+async def dying(self, rows):
+    if sys.argv[2] == "after":
+        await write(self, rows)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+PostgresTransaction.write = dying
+asyncio.run(Shop(sys.argv[1]).watch().close())
+"""
+
+
+@pytest.mark.parametrize(("when", "blocks"), [("before", 0), ("after", 1)])
+async def test_a_process_that_is_killed_while_it_closes_leaves_all_of_the_block_or_nothing(
+    shop: Shop, when: str, blocks: int
+) -> None:
+    await post(shop.engine(), some(20))
+    died = await asyncio.create_subprocess_exec(sys.executable, "-c", DYING, shop.dsn, when, cwd=ROOT)
+    assert await asyncio.wait_for(died.wait(), 60) == -signal.SIGKILL
+    noted = "SELECT count(*) > 0 FROM balance_at"
+    assert (len(await shop.rows(BLOCK)), await shop.rows(noted)) == (blocks, [(blocks == 1,)])
+    await shop.watch().turn()
+    (block,), entries = await shop.rows(BLOCK), await booked(shop)
+    assert block[:4] == (1, 1, 40, 40)
+    assert block[5] == digest(GENESIS, entries)
+    assert await differences(shop) == {}
+
+
 # tampering: (what is done, the check that says so, in which currencies)
 
 GBP, BOTH = {"GBP"}, {"GBP", "ETB"}
@@ -171,6 +208,7 @@ PAIR = "UPDATE posting SET amount_minor = amount_minor + 1 WHERE entry_seq = {n}
 SWAP = "UPDATE posting SET account_id = 'revenue:fees:GBP' WHERE entry_seq = {n} AND line = 2"
 SIDES = "UPDATE posting SET side = CASE side WHEN 'debit' THEN 'credit' ELSE 'debit' END WHERE entry_seq = {n}"
 DELETE = "DELETE FROM posting WHERE entry_seq = {n}; DELETE FROM entry WHERE entry_seq = {n}"
+EARLIER = "DELETE FROM posting WHERE entry_seq = 2; DELETE FROM entry WHERE entry_seq = 2"
 LINE = "DELETE FROM posting WHERE entry_seq = {n} AND line = 2"
 KIND = "UPDATE entry SET kind = 'deposit.reversed', transfer_id = NULL WHERE entry_seq = {n}"
 BALANCE = "UPDATE balance SET credit_minor = credit_minor + 5 WHERE account_id = 'suspense:deposits:GBP'"
@@ -196,14 +234,21 @@ CHARTED = "UPDATE account SET protected = false, class = 'revenue' WHERE account
 NOTED = "UPDATE balance_at SET debit_minor = debit_minor + 3 WHERE account_id = 'safeguarding:bank:GBP'"
 REHASH = """UPDATE block SET digest = decode(repeat('ab', 32), 'hex')"""
 GONE = "DELETE FROM block"
+FORGED = """UPDATE posting SET amount_minor = 71 WHERE amount_minor = 70;
+            UPDATE balance SET debit_minor = 71 WHERE debit_minor = 70;
+            UPDATE balance SET credit_minor = 71 WHERE credit_minor = 70;
+            UPDATE balance_at SET debit_minor = 71 WHERE debit_minor = 70;
+            UPDATE balance_at SET credit_minor = 71 WHERE credit_minor = 70;
+            UPDATE event
+            SET data = convert_to(replace(convert_from(data, 'UTF8'), '"minor":70', '"minor":71'), 'UTF8')"""
 KINDS: list[Any] = [
     (CONTENT, "L1", GBP), (PAIR, "L10", GBP), (SWAP, "L10", GBP), (SIDES, "L10", GBP), (DELETE, "numbers", BOTH),
     (LINE, "L3", GBP), (KIND, "L10", GBP), (BALANCE, "L9", GBP), (OPPOSITE, "L9", GBP), (MADE, "L10", GBP),
-    (TWICE, "L7", GBP), (HEAD, "numbers", BOTH), (ORPHAN, "L10", GBP), (CHARTED, "L3", GBP),
+    (TWICE, "L7", GBP), (HEAD, "numbers", BOTH), (EARLIER, "numbers", BOTH), (ORPHAN, "L10", GBP), (CHARTED, "L3", GBP),
 ]  # fmt: skip
 IDS = [
     "amount", "both amounts", "account", "sides", "entry deleted", "line deleted", "kind of entry", "balance",
-    "two balances", "entry made", "cause twice", "head", "lines added", "account's class",
+    "two balances", "entry made", "cause twice", "head", "earlier entry deleted", "lines added", "account's class",
 ]  # fmt: skip
 
 
@@ -237,7 +282,12 @@ async def test_what_a_superuser_changes_is_found_by_the_next_turn(
     assert set(again) == set(await differences(shop))
 
 
-@pytest.mark.parametrize(("sql", "check", "currencies"), [(NOTED, "L9", GBP), (REHASH, "L6", BOTH), (GONE, "L6", BOTH)])
+KEPT: list[Any] = [(NOTED, "L9", GBP), (REHASH, "L6", BOTH), (GONE, "L6", BOTH), (FORGED, "L6", BOTH)]
+
+
+@pytest.mark.parametrize(
+    ("sql", "check", "currencies"), KEPT, ids=["noted balance", "digest", "row", "entry, event and balances alike"]
+)
 async def test_what_is_kept_of_settled_blocks_is_looked_at_again(
     shop: Shop, sql: str, check: str, currencies: set[str]
 ) -> None:
