@@ -80,8 +80,8 @@ BUGS: tuple[Bug, ...] = (
         OF_FACTS,
     ),
     Bug(
-        "one-line-entry", "an entry of one line passes the domain", ENTRIES,
-        "assert len(postings) >= 2", "assert len(postings) >= 1", OF_FACTS,
+        "entry-without-lines", "an entry without a line passes the domain", ENTRIES,
+        "assert len(postings) >= 2", "assert len(postings) >= 0", OF_FACTS,
     ),
     Bug(
         "hold-beyond-cover", "a hold takes one minor unit more than there is", HOLDS,

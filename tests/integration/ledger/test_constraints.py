@@ -11,7 +11,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from services.kernel.book import Balance, Total, totals
+from services.kernel.book import Balance, Total, drift, totals
 
 SQL = Path(__file__).parents[3] / "services"
 SCRIPTS = ("kernel/sql/kernel.sql", "kernel/sql/book.sql", "kernel/sql/books.sql", "ledger/sql/blocks.sql")
@@ -28,6 +28,7 @@ BLOCK = """INSERT INTO block VALUES
     (1, 1, 1, 1, 2, '{}', decode(repeat('01', 32), 'hex'), decode(repeat('00', 32), 'hex'), now())"""
 OPENED = """INSERT INTO account (account_id, currency, kind, class, protected, opened_at)
             VALUES ($1, 'GBP', $2, $3, false, now())"""
+BALANCE = "INSERT INTO balance VALUES ($1, 'GBP', $2, $3, false)"
 CHECKPOINT = "INSERT INTO balance_at VALUES ($1, 1, 5, 0)"
 CHANGED = [
     "UPDATE block SET digest = digest", "DELETE FROM block", "TRUNCATE block",
@@ -97,6 +98,16 @@ async def test_what_is_settled_is_never_changed(books: asyncpg.Connection[Any], 
 async def test_a_block_follows_the_one_before_it(books: asyncpg.Connection[Any], values: str) -> None:
     insert = f"INSERT INTO block VALUES {values}"  # noqa: S608 - ours
     assert await refused(books, insert) in ("CR004", "23505")
+
+
+async def test_a_balance_that_is_missing_or_wrong_on_either_side_is_drift(books: asyncpg.Connection[Any]) -> None:
+    """Also of an account that has postings on one side alone."""
+    assert await drift(books) == (BANK, SUSPENSE)
+    await books.execute(BALANCE, BANK, 5, 0)
+    await books.execute(BALANCE, SUSPENSE, 0, 5)
+    assert await drift(books) == ()
+    await books.execute("UPDATE balance SET credit_minor = credit_minor + 1 WHERE debit_minor > 0")
+    assert await drift(books) == (BANK,)
 
 
 def test_totals_show_both_sides_as_they_are() -> None:
