@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -18,12 +19,13 @@ from services.kernel.consumer import Inbox
 from services.kernel.cursors import Cursors
 from services.kernel.http import create_app
 from services.kernel.internal import Callers, lookup_routes
+from services.kernel.money import iso4217
 from services.kernel.service import Runtime, Service
 from services.kernel.settings import Kernel, Var, load_or_exit
 from services.ledger import api, handlers
 from services.ledger.adapters import block_rows
 from services.ledger.adapters.watch import Limits, Watch, currencies
-from services.ledger.api import adjustments, facts, halts, holds, lists
+from services.ledger.api import adjustments, facts, halts, holds, lists, positions
 from services.ledger.domain.chart import account_kind
 
 
@@ -78,6 +80,9 @@ def main() -> None:
             holds.routes(holds.Holds(runtime.commands, runtime.reading), callers),
             adjustments.routes(adjustments.Adjustments(runtime.commands, runtime.reading), callers),
             halts.routes(halts.Halts(runtime.commands, runtime.reading, settings.tenant), callers),
+            positions.position_routes(
+                positions.Desk(runtime.reads, None, iso4217("GBP"), lambda: datetime.now(UTC)), callers
+            ),
             lookup_routes(settings, runtime.reads),
         ]
         app = create_app(settings, routers, health)
