@@ -27,7 +27,7 @@ UNLIMITED = {"RATE_LIMIT_LOGIN_PER_MINUTE": "0", "RATE_LIMIT_SIGNUP_PER_MINUTE":
 ROUTES = public_routes()
 OPERATIONS = list(operations(Document(ROUTES, strict=True).made()))
 BY_NAME = {f"{found.route.method} {found.route.path.replace(':path', '')}": found for found in ROUTES}
-NEVER_DONE = {  # nothing here waits for a person, and no data by chance is a journal entry or a statement: their own tests
+NEVER_DONE = {  # nothing here waits for a person or is a statement by chance: their own tests have them
     "GET /v1/reviews/{review_id}",
     "POST /v1/ledger/adjustments",
     "GET /v1/ledger/adjustments/{adjustment_id}",
