@@ -52,7 +52,7 @@ def upgrade() -> None:
     in_schema("recon", file("reconciliation/sql/statements.sql"))
     for schema in ("transfer", "payout"):
         in_schema(schema, file("kernel/sql/currency_halts.sql"), HALTS.format(schema=schema))
-    for schema in ("ledger", "recon"):
+    for schema in ("ledger", "recon", "transfer", "payout"):
         in_schema(schema, file("kernel/sql/statistics.sql"))
     schemas = (*SCHEMAS.values(), *LATER.values())
     for schema in schemas:
