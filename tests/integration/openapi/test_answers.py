@@ -123,7 +123,7 @@ def status_of(live: Live, found: Found, role: str) -> int:
     path = found.route.path.replace(":path", "")
     for name, values in live.known.items():
         path = path.replace(f"{{{name}}}", str(values[0]))
-    path = path.partition("{")[0] + "x" if "{" in path else path
+    path = re.sub(r"\{\w+\}", "x", path)
     headers = live.headers(role) | {"Idempotency-Key": str(uuid4())}
     body: dict[str, str] | None = {} if found.route.method != "GET" else None
     return requests.request(found.route.method, live.url + path, json=body, headers=headers, timeout=10).status_code
