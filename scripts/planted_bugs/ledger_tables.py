@@ -54,7 +54,7 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "posting-of-another-currency", "pounds can be posted to an account in birr", BOOKS,
         "LEFT JOIN account a USING (account_id, currency) WHERE",
-        "LEFT JOIN account a USING (account_id) WHERE", OF_BOOK,
+        "LEFT JOIN account a USING (account_id) WHERE", OF_CONSTRAINTS,
     ),
     Bug(
         "numbers-with-gaps", "an entry can have any number", BOOKS,

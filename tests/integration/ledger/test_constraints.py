@@ -89,6 +89,10 @@ async def test_a_line_moves_more_than_nothing_on_one_side(books: asyncpg.Connect
     assert await refused(books, entry(2, lines)) == "23514"
 
 
+async def test_a_line_has_the_currency_of_its_account(books: asyncpg.Connection[Any]) -> None:
+    assert await refused(books, entry(2).replace("'GBP'", "'ETB'")) == "CR004"
+
+
 @pytest.mark.parametrize("sql", CHANGED)
 async def test_what_is_settled_is_never_changed(books: asyncpg.Connection[Any], sql: str) -> None:
     assert await refused(books, sql) == "CR003"
